@@ -1,0 +1,7 @@
+//go:build !windows
+
+package fs
+
+import "syscall"
+
+func busyError() error { return syscall.EBUSY }

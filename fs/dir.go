@@ -1,0 +1,190 @@
+package fs
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+const (
+	ownDir     = ".dlm"
+	partialDir = ownDir + "/partial"
+	formatFile = ownDir + "/format"
+	configFile = ownDir + "/config"
+	entryFile  = ownDir + "/entries"
+	tagFile    = "CACHEDIR.TAG"
+)
+
+// Options say how a directory is opened.
+type Options struct {
+	// Limited says that files will be evicted: then a directory that is not
+	// empty and has no mark is refused with ErrNotCacheDir, unless Adopt.
+	Limited bool
+	// Adopt marks a directory although there are files in it. They become cache.
+	Adopt bool
+	// InitialLimit is recorded as the directory's own size limit, in bytes, when
+	// this call marks it. 0: none.
+	InitialLimit int64
+}
+
+// Dir is one cache directory. It is safe for concurrent use; other processes
+// may work in the same directory.
+type Dir struct {
+	path   string   // absolute
+	fsys   afero.Fs // rooted in path
+	root   *os.Root // nil unless on the operating system's file system
+	marked bool
+	// caseless says that the file system takes names for one that differ in case.
+	caseless bool
+	config   config
+	entries  *entries
+	twins    *twins
+}
+
+// Open opens the cache directory at path on fsys and makes it, with its parents,
+// when it is not there. An empty directory is marked as a cache.
+func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := fsys.Stat(abs); err != nil || !fi.IsDir() {
+		if err := fsys.MkdirAll(abs, 0o777); err != nil {
+			return nil, fmt.Errorf("make cache directory: %w", err)
+		}
+	}
+	d := &Dir{path: abs}
+	if err := d.setRoot(fsys); err != nil {
+		return nil, fmt.Errorf("open cache directory: %w", err)
+	}
+	if err := d.identify(o); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	_, err = lstat(d.fsys, strings.ToUpper(formatFile))
+	d.caseless = err == nil
+	d.entries = newEntries(d.fsys)
+	d.twins = newTwins(d)
+	return d, nil
+}
+
+func (d *Dir) setRoot(fsys afero.Fs) error {
+	if _, ok := fsys.(*afero.OsFs); !ok {
+		d.fsys = afero.NewBasePathFs(fsys, d.path)
+		return nil
+	}
+	root, err := os.OpenRoot(d.path)
+	if err != nil {
+		return err
+	}
+	d.root, d.fsys = root, rootFs{root}
+	return nil
+}
+
+// Close releases the directory. Files stay as they are.
+func (d *Dir) Close() error {
+	var errs []error
+	if d.entries != nil {
+		errs = append(errs, d.entries.close())
+	}
+	if d.root != nil {
+		errs = append(errs, d.root.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Path returns the absolute path of the finished file called name.
+func (d *Dir) Path(name string) string {
+	return d.path + string(filepath.Separator) + filepath.FromSlash(name)
+}
+
+// Root returns the directory's absolute path.
+func (d *Dir) Root() string { return d.path }
+
+// Marked reports whether the directory carries the mark that makes all in it cache.
+func (d *Dir) Marked() bool { return d.marked }
+
+// SizeLimit returns the directory's own limit in bytes, 0 if it has none.
+func (d *Dir) SizeLimit() int64 { return d.config.SizeLimit }
+
+// Stat describes the finished file called name. A file that is not there, and
+// anything that is neither a regular file nor a directory, is os.ErrNotExist; a
+// directory is an error that says so.
+func (d *Dir) Stat(name string) (Info, error) {
+	fi, err := lstat(d.fsys, name)
+	if err != nil {
+		return Info{}, err
+	}
+	switch {
+	case fi.Mode().IsRegular():
+		return infoOf(fi), nil
+	case fi.IsDir():
+		return Info{}, &os.PathError{Op: "stat", Path: d.Path(name), Err: errIsDir}
+	}
+	return Info{}, &os.PathError{Op: "stat", Path: d.Path(name), Err: os.ErrNotExist}
+}
+
+// Touch records that the file was used at now, unless info (what Stat said of
+// it) shows a use just before. The modification time is kept. Who may not
+// (a read-only cache, another's file) is not told: the hit counts all the same.
+func (d *Dir) Touch(name string, info Info, now time.Time) {
+	if info.isFresh(now) {
+		return
+	}
+	mtime := time.Time{} // os: "a zero time leaves the file time unchanged"
+	if info.accessed.IsZero() {
+		mtime = now // the one time this file system keeps stands for both
+	}
+	_ = d.fsys.Chtimes(name, now, mtime)
+}
+
+// MakeExecutable adds the permission to execute for everybody who may read.
+func (d *Dir) MakeExecutable(name string, info Info) error {
+	perm := info.Mode.Perm()
+	want := perm | perm&0o444>>2
+	if perm == want {
+		return nil
+	}
+	return d.fsys.Chmod(name, want)
+}
+
+// Open opens the finished file called name for reading.
+func (d *Dir) Open(name string) (afero.File, error) { return d.fsys.Open(name) }
+
+// Create makes a partial file for name. perm counts before the umask.
+func (d *Dir) Create(name string, perm os.FileMode) (*Partial, error) {
+	p, err := createPartial(d.fsys, partialDir, key(name), name, perm)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the cache directory %s was removed while in use, open it again: %w", d.path, err)
+	}
+	return p, err
+}
+
+// Remove removes the finished file called name, and the folders that are empty
+// then. Not being there is os.ErrNotExist.
+func (d *Dir) Remove(name string) error {
+	if err := retryBusy(func() error { return d.fsys.Remove(name) }); err != nil {
+		return err
+	}
+	d.forget(name)
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if d.fsys.Remove(dir) != nil { // not empty, most often
+			break
+		}
+	}
+	return nil
+}
+
+// key is the short hash under which the partial file of a name is kept: 100
+// bits, so that two names do not meet by chance or by design.
+func key(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return base32.HexEncoding.EncodeToString(sum[:])[:20]
+}

@@ -1,0 +1,36 @@
+package fs
+
+import (
+	"errors"
+	"os"
+
+	"github.com/spf13/afero"
+)
+
+// errNoLocks says that the file system has no locks: it is not the operating
+// system's, or the operating system's has none (some network file systems).
+var errNoLocks = errors.New("file locks are not supported here")
+
+// tryLock takes an exclusive lock on f without waiting and reports whether it
+// got it. The lock belongs to the open file, not to the process, so that two
+// users in one process exclude each other as well; it ends when f is closed or
+// its process dies.
+//
+// It locks a descriptor that was opened through the rooted directory. A lock
+// library that opens by path would step around the root.
+func tryLock(f afero.File) (bool, error) {
+	osf, ok := f.(*os.File)
+	if !ok {
+		return false, errNoLocks
+	}
+	conn, err := osf.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	var locked bool
+	var lockErr error
+	if err := conn.Control(func(fd uintptr) { locked, lockErr = tryLockFD(fd) }); err != nil {
+		return false, err
+	}
+	return locked, lockErr
+}

@@ -1,0 +1,282 @@
+package fs
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/afero"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/faultfs"
+)
+
+func TestPartialCommitGivesTheFileItsName(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		d := openDir(t, base, path)
+		p, err := d.Create("sub/folder/file", 0o666)
+		require.NoError(t, err)
+		_, err = p.WriteAt([]byte("world"), 6)
+		require.NoError(t, err)
+		_, err = p.WriteAt([]byte("hello "), 0)
+		require.NoError(t, err)
+		_, err = d.Stat("sub/folder/file")
+		require.ErrorIs(t, err, os.ErrNotExist, "the name must not exist before the commit")
+
+		require.NoError(t, p.Commit(SyncDir))
+		assert.Equal(t, "hello world", content(t, d, "sub/folder/file"))
+		requireNoPartials(t, d)
+		require.NoError(t, p.Cancel(), "cancel after commit does nothing")
+		assert.Equal(t, "hello world", content(t, d, "sub/folder/file"))
+		require.ErrorIs(t, p.Commit(SyncFile), os.ErrClosed, "a second commit is refused")
+	})
+}
+
+func TestPartialCancelLeavesNothing(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		d := openDir(t, base, path)
+		p, err := d.Create("file", 0o666)
+		require.NoError(t, err)
+		_, err = p.WriteAt([]byte("x"), 0)
+		require.NoError(t, err)
+		require.NoError(t, p.Cancel())
+		require.NoError(t, p.Cancel(), "a second cancel does nothing")
+		_, err = d.Stat("file")
+		require.ErrorIs(t, err, os.ErrNotExist)
+		requireNoPartials(t, d)
+	})
+}
+
+func TestPartialReplacesAFileButNeverADirectory(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		d := openDir(t, base, path)
+		land(t, d, "file", "old")
+		land(t, d, "file", "new")
+		assert.Equal(t, "new", content(t, d, "file"))
+
+		land(t, d, "folder/file", "kept")
+		p, err := d.Create("folder", 0o666)
+		require.NoError(t, err)
+		require.Error(t, p.Commit(SyncFile))
+		assert.Equal(t, "kept", content(t, d, "folder/file"))
+		requireNoPartials(t, d)
+	})
+}
+
+func TestSecondPartialOfOneNameGetsItsOwnFile(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	first, err := d.Create("file", 0o666)
+	require.NoError(t, err)
+	second, err := d.Create("file", 0o666)
+	require.NoError(t, err)
+	assert.NotEqual(t, first.temp, second.temp)
+	_, err = first.WriteAt([]byte("first"), 0)
+	require.NoError(t, err)
+	_, err = second.WriteAt([]byte("second"), 0)
+	require.NoError(t, err)
+	require.NoError(t, second.Commit(SyncFile))
+	require.NoError(t, first.Commit(SyncFile))
+	assert.Equal(t, "first", content(t, d, "file"))
+	requireNoPartials(t, d)
+}
+
+func TestPartialLeftByADeadProcessIsReplaced(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	land(t, d, "other", "x")
+	stale := filepath.Join(d.Root(), partialDir, key("file")+partialSuffix)
+	require.NoError(t, os.WriteFile(stale, []byte("stale and longer than the new one"), 0o600))
+	land(t, d, "file", "new")
+	assert.Equal(t, "new", content(t, d, "file"))
+	requireNoPartials(t, d)
+}
+
+func TestPartialReplacedByALinkIsNotFollowed(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	require.NoError(t, os.WriteFile(outside, []byte("mine"), 0o666))
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	require.NoError(t, os.MkdirAll(filepath.Join(d.Root(), partialDir), 0o777))
+	require.NoError(t, os.Symlink(outside, filepath.Join(d.Root(), partialDir, key("file")+partialSuffix)))
+	land(t, d, "file", "new")
+	assert.Equal(t, "new", content(t, d, "file"))
+	text, err := os.ReadFile(outside)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", string(text))
+}
+
+func TestStraysAreRemovedUnlessHeld(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	held, err := d.Create("held", 0o666)
+	require.NoError(t, err)
+	stray := filepath.Join(d.Root(), partialDir, key("stray")+partialSuffix)
+	require.NoError(t, os.WriteFile(stray, []byte("x"), 0o666))
+
+	require.NoError(t, d.Tidy(context.Background(), time.Now()))
+	assert.NoFileExists(t, stray)
+	assert.FileExists(t, filepath.Join(d.Root(), filepath.FromSlash(held.temp)))
+	require.NoError(t, held.Commit(SyncFile))
+	requireNoPartials(t, d)
+}
+
+func TestStraysWithoutLocksGoByAge(t *testing.T) {
+	d := openDir(t, afero.NewMemMapFs(), "/cache")
+	p, err := d.Create("file", 0o666)
+	require.NoError(t, err)
+	require.NoError(t, d.Tidy(context.Background(), time.Now()))
+	_, err = d.fsys.Stat(p.temp)
+	require.NoError(t, err, "it may be in use")
+	require.NoError(t, d.Tidy(context.Background(), time.Now().Add(2*strayAge)))
+	requireNoPartials(t, d)
+}
+
+func TestPermissionsFollowTheUmask(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("permission bits mean nothing on Windows")
+	}
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	reference := filepath.Join(t.TempDir(), "reference")
+	for _, perm := range []os.FileMode{0o666, 0o777, 0o444, 0o600, 0o555} {
+		f, err := os.OpenFile(reference, os.O_CREATE|os.O_WRONLY, perm)
+		require.NoError(t, err)
+		want, err := f.Stat()
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		require.NoError(t, os.Remove(reference))
+
+		p, err := d.Create("file", perm|os.ModeSetuid)
+		require.NoError(t, err)
+		require.NoError(t, p.Commit(SyncFile))
+		info, err := d.Stat("file")
+		require.NoError(t, err)
+		assert.Equal(t, want.Mode(), info.Mode, "%o", perm)
+	}
+}
+
+func TestEachFailingStepIsAnErrorAndLeavesNothing(t *testing.T) {
+	cases := []struct {
+		name string
+		op   faultfs.Op
+	}{
+		{"write", faultfs.OpWrite}, {"flush", faultfs.OpSync}, {"close", faultfs.OpClose}, {"rename", faultfs.OpRename},
+	}
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				faults := faultfs.New(base)
+				d := openDir(t, faults, path)
+				p, err := d.Create("file", 0o666)
+				require.NoError(t, err)
+				faults.Fail(c.op, nil, syscall.EIO)
+				if _, err = p.WriteAt([]byte("x"), 0); err == nil {
+					err = p.Commit(SyncFile)
+				}
+				require.ErrorIs(t, err, syscall.EIO)
+				require.NoError(t, p.Cancel())
+				_, err = d.Stat("file")
+				require.ErrorIs(t, err, os.ErrNotExist)
+				requireNoPartials(t, d)
+				require.Empty(t, faults.OpenFiles())
+			})
+		}
+	})
+}
+
+func TestRenameAndRemoveAreTriedAgainWhileBusy(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("busy is another error there; retryWith is tested everywhere")
+	}
+	faults := faultfs.New(afero.NewOsFs())
+	d := openDir(t, faults, t.TempDir())
+	all := func(string) bool { return true }
+	p, err := d.Create("file", 0o666)
+	require.NoError(t, err)
+	faults.FailTimes(faultfs.OpRename, all, syscall.EBUSY, 3)
+	require.NoError(t, p.Commit(SyncFile))
+	faults.FailTimes(faultfs.OpRemove, all, syscall.EBUSY, 3)
+	require.NoError(t, d.Remove("file"))
+}
+
+func TestRetryIsBounded(t *testing.T) {
+	var slept time.Duration
+	calls := 0
+	err := retryWith(func() error { calls++; return busyError() }, func(d time.Duration) { slept += d })
+	require.Error(t, err)
+	assert.Greater(t, calls, 5)
+	assert.Less(t, slept, 2*retryTotal)
+	calls = 0
+	require.ErrorIs(t, retryWith(func() error { calls++; return os.ErrPermission }, nil), os.ErrPermission)
+	assert.Equal(t, 1, calls, "other errors are not tried again")
+}
+
+func TestEmptyFoldersGoWithTheirLastFile(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		if _, memory := base.(*afero.MemMapFs); memory {
+			t.Skip("afero.MemMapFs removes folders that are not empty; nothing to see there")
+		}
+		d := openDir(t, base, path)
+		land(t, d, "a/b/one", "1")
+		land(t, d, "a/two", "2")
+		require.NoError(t, d.Remove("a/b/one"))
+		assert.NoDirExists(t, d.Path("a/b"))
+		assert.Equal(t, "2", content(t, d, "a/two"))
+	})
+}
+
+func TestCommitAgainstRemovalOfTheFolder(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	var wg sync.WaitGroup
+	for _, name := range []string{"folder/one", "folder/two", "folder/three"} {
+		wg.Go(func() {
+			for range 100 {
+				p, err := d.Create(name, 0o666)
+				if assert.NoError(t, err) && assert.NoError(t, p.Commit(SyncNone)) {
+					assert.NoError(t, d.Remove(name))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	assert.NoDirExists(t, d.Path("folder"))
+}
+
+func TestSiblingIsHiddenAndStaysUnderNameMax(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		require.NoError(t, base.MkdirAll(path, 0o777))
+		for _, name := range []string{"tool", strings.Repeat("ü", 127)} {
+			dest := filepath.Join(path, "new", name)
+			p, err := CreateSibling(base, dest, 0o666)
+			require.NoError(t, err)
+			assert.True(t, isHiddenPartial(filepath.Base(p.temp)))
+			assert.Equal(t, filepath.Dir(dest), filepath.Dir(p.temp))
+			require.NoError(t, p.Commit(SyncFile))
+			_, err = base.Stat(dest)
+			require.NoError(t, err)
+		}
+		_, err := CreateSibling(base, path, 0o666)
+		require.ErrorContains(t, err, "a directory is in its place")
+	})
+}
+
+func TestCopyToEndsWithItsContext(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		dest := filepath.Join(path, "copy")
+		require.NoError(t, CopyTo(t.Context(), strings.NewReader("text"), base, dest, 0o666, SyncFile))
+		text, err := afero.ReadFile(base, dest)
+		require.NoError(t, err)
+		assert.Equal(t, "text", string(text))
+
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(os.ErrDeadlineExceeded)
+		err = CopyTo(ctx, strings.NewReader("other"), base, dest, 0o666, SyncFile)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		text, err = afero.ReadFile(base, dest)
+		require.NoError(t, err)
+		assert.Equal(t, "text", string(text), "what was there stays")
+	})
+}

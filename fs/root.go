@@ -1,0 +1,87 @@
+package fs
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+// rootFs is an afero.Fs on an os.Root: names are relative to the root, and no
+// symbolic link leads out of it. (afero.BasePathFs follows such links.)
+type rootFs struct{ root *os.Root }
+
+var (
+	_ afero.Fs      = rootFs{}
+	_ afero.Lstater = rootFs{}
+)
+
+// file turns what os.Root returns into afero's interface without making an
+// interface that holds a nil pointer.
+func file(f *os.File, err error) (afero.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (r rootFs) Name() string { return "rootFs" }
+
+func (r rootFs) Create(name string) (afero.File, error) {
+	return file(r.root.Create(filepath.FromSlash(name)))
+}
+
+func (r rootFs) Open(name string) (afero.File, error) {
+	return file(r.root.Open(filepath.FromSlash(name)))
+}
+
+func (r rootFs) OpenFile(name string, flag int, perm os.FileMode) (afero.File, error) {
+	return file(r.root.OpenFile(filepath.FromSlash(name), flag, perm))
+}
+
+func (r rootFs) Mkdir(name string, perm os.FileMode) error {
+	return r.root.Mkdir(filepath.FromSlash(name), perm)
+}
+
+func (r rootFs) MkdirAll(name string, perm os.FileMode) error {
+	return r.root.MkdirAll(filepath.FromSlash(name), perm)
+}
+
+func (r rootFs) Remove(name string) error { return r.root.Remove(filepath.FromSlash(name)) }
+
+func (r rootFs) RemoveAll(name string) error { return r.root.RemoveAll(filepath.FromSlash(name)) }
+
+func (r rootFs) Rename(from, to string) error {
+	return r.root.Rename(filepath.FromSlash(from), filepath.FromSlash(to))
+}
+
+func (r rootFs) Stat(name string) (os.FileInfo, error) {
+	return r.root.Stat(filepath.FromSlash(name))
+}
+
+func (r rootFs) LstatIfPossible(name string) (os.FileInfo, bool, error) {
+	fi, err := r.root.Lstat(filepath.FromSlash(name))
+	return fi, true, err
+}
+
+func (r rootFs) Chmod(name string, mode os.FileMode) error {
+	return r.root.Chmod(filepath.FromSlash(name), mode)
+}
+
+func (r rootFs) Chown(name string, uid, gid int) error {
+	return r.root.Chown(filepath.FromSlash(name), uid, gid)
+}
+
+func (r rootFs) Chtimes(name string, atime, mtime time.Time) error {
+	return r.root.Chtimes(filepath.FromSlash(name), atime, mtime)
+}
+
+// lstat is Lstat where the file system can, and Stat where it cannot.
+func lstat(fsys afero.Fs, name string) (os.FileInfo, error) {
+	if l, ok := fsys.(afero.Lstater); ok {
+		fi, _, err := l.LstatIfPossible(name)
+		return fi, err
+	}
+	return fsys.Stat(name)
+}

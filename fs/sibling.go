@@ -1,0 +1,73 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/afero"
+)
+
+// maxStem bounds the readable part of a hidden partial's name, so that with the
+// key and the suffix it stays under NAME_MAX (255 bytes) whatever the target.
+const maxStem = 100
+
+// CreateSibling makes a partial file for dest, a path outside any cache
+// directory: a hidden file beside it, so that the rename stays within one file
+// system. Missing folders are made. perm counts before the umask.
+func CreateSibling(fsys afero.Fs, dest string, perm os.FileMode) (*Partial, error) {
+	if fi, err := fsys.Stat(dest); err == nil && fi.IsDir() {
+		return nil, &os.PathError{Op: "create", Path: dest, Err: errIsDir}
+	}
+	dir, base := filepath.Split(filepath.ToSlash(dest))
+	if dir == "" {
+		dir = "."
+	}
+	stem := base
+	if len(stem) > maxStem {
+		stem = strings.ToValidUTF8(stem[:maxStem], "")
+	}
+	return createPartial(fsys, dir, "."+stem+"."+key(base), filepath.ToSlash(dest), perm)
+}
+
+// isHiddenPartial reports whether the base name is one that CreateSibling gives.
+func isHiddenPartial(base string) bool {
+	return strings.HasPrefix(base, ".") && strings.HasSuffix(base, partialSuffix)
+}
+
+// copyBuffer is how much CopyTo moves at a time: from some 256 KiB on, a larger
+// one saves little.
+const copyBuffer = 1 << 20
+
+// CopyTo copies src, from where it stands, to the path dest, which it replaces
+// whole or not at all. perm counts before the umask.
+func CopyTo(ctx context.Context, src io.Reader, fsys afero.Fs, dest string, perm os.FileMode, mode SyncMode) error {
+	p, err := CreateSibling(fsys, filepath.Clean(dest), perm)
+	if err != nil {
+		return err
+	}
+	defer p.Cancel()
+	buf := make([]byte, copyBuffer)
+	var off int64
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n, err := src.Read(buf)
+		if n > 0 {
+			if _, err := p.WriteAt(buf[:n], off); err != nil {
+				return err
+			}
+			off += int64(n)
+		}
+		if errors.Is(err, io.EOF) {
+			return p.Commit(mode)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

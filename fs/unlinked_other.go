@@ -1,0 +1,9 @@
+//go:build !unix
+
+package fs
+
+import "github.com/spf13/afero"
+
+// unlinked reports whether the open file has lost its last name. Elsewhere than
+// on Unix a file that is open keeps its name.
+func unlinked(afero.File) bool { return false }

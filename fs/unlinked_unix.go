@@ -1,0 +1,19 @@
+//go:build unix
+
+package fs
+
+import (
+	"syscall"
+
+	"github.com/spf13/afero"
+)
+
+// unlinked reports whether the open file has lost its last name.
+func unlinked(f afero.File) bool {
+	fi, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 0
+}

@@ -1,0 +1,122 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"time"
+)
+
+// walkBatch is how many names are read of a folder at a time: enough to make
+// the calls few, and a bound on memory in a folder with a million files.
+const walkBatch = 1024
+
+// Walk calls fn for every finished file, in no order, until fn or ctx ends it.
+// What vanishes meanwhile is passed over; so are links, devices, the cache's
+// own files and other programs' hidden partials.
+func (d *Dir) Walk(ctx context.Context, fn func(name string, info Info) error) error {
+	return d.walk(ctx, ".", fn)
+}
+
+func (d *Dir) walk(ctx context.Context, folder string, fn func(string, Info) error) error {
+	var folders []string
+	err := d.eachName(ctx, folder, func(base string) error {
+		name := path.Join(folder, base)
+		if name == ownDir || name == tagFile || isHiddenPartial(base) {
+			return nil
+		}
+		fi, err := lstat(d.fsys, name)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case fi.IsDir():
+			folders = append(folders, name)
+			return nil
+		case !fi.Mode().IsRegular():
+			return nil
+		}
+		return fn(name, infoOf(fi))
+	})
+	if err != nil {
+		return err
+	}
+	for _, sub := range folders {
+		if err := d.walk(ctx, sub, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachName calls fn for each base name in the folder; a folder that is not
+// there has none.
+func (d *Dir) eachName(ctx context.Context, folder string, fn func(base string) error) error {
+	f, err := d.fsys.Open(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read-only: nothing to lose
+	for {
+		names, err := f.Readdirnames(walkBatch)
+		for _, name := range names {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			if err := fn(name); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) || (err == nil && len(names) == 0) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// strayAge is how old a partial file must be to count as left behind where no
+// lock can tell: longer than any download goes without writing.
+const strayAge = 7 * 24 * time.Hour
+
+// tidyJournal is the size in bytes from which the journal is read at start-up,
+// to be written anew if most of it is out of date: some ten thousand records.
+const tidyJournal = 1 << 20
+
+// Tidy puts in order what earlier processes left: partial files that nobody is
+// at work on, and a journal that has grown long.
+func (d *Dir) Tidy(ctx context.Context, now time.Time) error {
+	err := d.removeStrays(ctx, now)
+	if fi, statErr := d.fsys.Stat(entryFile); statErr == nil && fi.Size() > tidyJournal {
+		err = errors.Join(err, d.entries.load())
+	}
+	return err
+}
+
+// removeStrays removes the partial files that nobody is at work on: what a
+// killed process left.
+func (d *Dir) removeStrays(ctx context.Context, now time.Time) error {
+	var names []string // gathered first: afero.MemMapFs panics when a folder shrinks while it is read
+	err := d.eachName(ctx, partialDir, func(base string) error {
+		if path.Ext(base) == partialSuffix {
+			names = append(names, path.Join(partialDir, base))
+		}
+		return nil
+	})
+	for _, name := range names {
+		if removeIfUnheld(d.fsys, name) || d.root != nil {
+			continue
+		}
+		if fi, err := lstat(d.fsys, name); err == nil && now.Sub(fi.ModTime()) > strayAge {
+			_ = d.fsys.Remove(name) // who comes next tries again
+		}
+	}
+	return err
+}

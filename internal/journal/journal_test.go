@@ -1,0 +1,107 @@
+package journal
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/spf13/afero"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func replay(t *testing.T, fsys afero.Fs, name string) []string {
+	t.Helper()
+	var got []string
+	_, records, err := Replay(fsys, name, func(p []byte) { got = append(got, string(p)) })
+	require.NoError(t, err)
+	require.Equal(t, len(got), records)
+	return got
+}
+
+func TestAppendAndReplay(t *testing.T) {
+	for name, fsys := range map[string]afero.Fs{"os": afero.NewOsFs(), "memory": afero.NewMemMapFs()} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "log")
+			require.NoError(t, fsys.MkdirAll(filepath.Dir(path), 0o777))
+			assert.Empty(t, replay(t, fsys, path), "no file, no records")
+			l := New(fsys, path)
+			require.NoError(t, l.Append([]byte("one")))
+			require.NoError(t, l.Append(nil))
+			require.NoError(t, l.Close())
+			require.NoError(t, l.Append([]byte("two")), "it opens again by itself")
+			require.NoError(t, l.Close())
+			require.NoError(t, l.Close())
+			assert.Equal(t, []string{"one", "", "two"}, replay(t, fsys, path))
+			require.ErrorIs(t, l.Append(make([]byte, MaxPayload+1)), ErrTooLong)
+		})
+	}
+}
+
+func TestManyAppendAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	var wg sync.WaitGroup
+	for w := range 8 {
+		l := New(afero.NewOsFs(), path) // each as if in a process of its own
+		wg.Go(func() {
+			for i := range 100 {
+				assert.NoError(t, l.Append(fmt.Appendf(nil, "%d-%d", w, i)))
+			}
+			assert.NoError(t, l.Close())
+		})
+	}
+	wg.Wait()
+	assert.Len(t, replay(t, afero.NewOsFs(), path), 800)
+}
+
+func TestTornRecordsArePassedOver(t *testing.T) {
+	var whole []byte
+	for _, p := range []string{"first", "second", "third"} {
+		whole, _ = AppendRecord(whole, []byte(p))
+	}
+	first := headerSize + len("first")
+	second := first + headerSize + len("second")
+	for cut := first + 1; cut < second; cut++ { // the second was torn, the third came after a restart
+		torn := append(bytes.Clone(whole[:cut]), whole[second:]...)
+		fsys := afero.NewMemMapFs()
+		require.NoError(t, afero.WriteFile(fsys, "log", torn, 0o666))
+		assert.Equal(t, []string{"first", "third"}, replay(t, fsys, "log"), "cut at %d", cut)
+	}
+	for cut := range second - first { // the tail is torn
+		fsys := afero.NewMemMapFs()
+		require.NoError(t, afero.WriteFile(fsys, "log", whole[:first+cut], 0o666))
+		assert.Equal(t, []string{"first"}, replay(t, fsys, "log"))
+	}
+}
+
+func FuzzReplay(f *testing.F) {
+	record, _ := AppendRecord(nil, []byte("payload"))
+	f.Add(record, []byte("next"))
+	f.Add(record[:5], []byte{})
+	f.Fuzz(func(t *testing.T, garbage, payload []byte) {
+		if len(payload) > 1000 {
+			payload = payload[:1000]
+		}
+		good, err := AppendRecord(nil, payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fsys := afero.NewMemMapFs()
+		if err := afero.WriteFile(fsys, "log", append(bytes.Clone(garbage), good...), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var last []byte
+		found := false
+		if _, _, err := Replay(fsys, "log", func(p []byte) { last, found = bytes.Clone(p), true }); err != nil {
+			t.Fatal(err)
+		}
+		if !found || !bytes.Equal(last, payload) {
+			t.Fatalf("the record behind %d bytes of garbage was lost", len(garbage))
+		}
+	})
+}
