@@ -1,0 +1,54 @@
+// Package dlmanager downloads files in the background into a cache directory
+// that does not outgrow its size limit.
+//
+//	m, err := dlmanager.NewDownloadManager(dir, dlmanager.WithSizeLimit(10<<30))
+//	…
+//	defer m.Close()
+//	d := m.Download("https://example.com/tool.tar.gz", "tool.tar.gz")
+//	if err := d.Wait(); err != nil { … }
+//	open(d.Dest())
+//
+// Call [NewDownloadManager] first, then [DownloadManager.Download] for each file;
+// it returns at once, and [Download.Wait] tells how it ended. What is there is
+// not fetched again, and what is in flight is shared: any number of callers who
+// ask for one name make one request. [NewDownload] fetches one file to a path of
+// your own, without a cache.
+//
+// # What it promises
+//
+// A file under its final name is whole: it gets there by a rename within one
+// file system, when all has arrived that the server announced. A download that
+// fails, is cancelled or dies with its process leaves the name as it was.
+//
+// Finished files and what running downloads have reserved stay within the limit,
+// except for the newest few files (WithFileLimit), those used within the grace
+// time (WithGrace), and a single file that is larger than the limit; when these
+// exceed it, that is told ([Hooks].LimitExceeded). What was used longest ago is
+// evicted first.
+//
+// A directory with somebody's files in it is not made a cache by surprise
+// ([ErrNotCacheDir]). No name leads out of the directory, and neither does a
+// symbolic link in it. Credentials go to the host they were given for and
+// nowhere else, and no error or log line shows them.
+//
+// # What it does not promise
+//
+// A download that was cut is not tried again and not continued. Two processes
+// that ask for one file at once may each fetch it; the result is whole all the
+// same. Each process counts what it knows of the directory against the limit, so
+// that several of them together may exceed it by what they fetch at once. A path
+// that was handed out is not protected from eviction beyond the grace time.
+//
+// A close-delimited body (HTTP/1.0) has no proof of its end; [Result].Verified
+// is false then.
+//
+// # Names
+//
+// The name is the file's path in the cache, with slashes, and its identity: what
+// is there or in flight under the name is the answer, also if the URL is another
+// one (signed URLs differ each time). Names are portable: what one of the common
+// systems cannot store is refused with [ErrInvalidName], and so is a name that
+// some of them cannot tell from that of a file in the cache ([ErrNameTaken]).
+// Without a name, [FlatName] of the URL is a label only, and stands for that URL
+// alone.
+package dlmanager

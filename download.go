@@ -1,0 +1,302 @@
+package dlmanager
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/afero"
+
+	"github.com/dlmanager/dlmanager/fs"
+)
+
+// Download is the life of one destination: it runs in a goroutine of its own,
+// writes to a temporary file, and renames it into place when it is whole. All
+// methods may be called at any time from any goroutine.
+type Download struct {
+	raw     string
+	url     *url.URL // nil if it cannot be parsed; then it fails
+	name    string   // in the cache; the destination for a stand-alone one
+	derived bool     // the name was derived from the URL
+	dest    string
+	cfg     downloadConfig
+	site    site
+
+	observers observers
+	meter     meter
+
+	mu       sync.Mutex // guards all below
+	state    State
+	stop     error                   // ErrCanceled or ErrInterrupted, once asked for
+	abort    context.CancelCauseFunc // ends what is under way; nil before it starts
+	err      error                   // the outcome, when over
+	result   Result
+	attempts int
+	over     bool          // the outcome stands
+	done     chan struct{} // closed after the finished hook; made when first asked for
+	closed   bool          // done is closed, or will be closed when made
+}
+
+// site is where a download takes place: what whoever owns it decides for it.
+type site interface {
+	// admit waits until the download may begin, looks whether it still has to,
+	// and returns what gives its place back. A file that is there by now is
+	// returned as its Info.
+	admit(ctx context.Context, d *Download) (release func(), there *fs.Info, err error)
+	// create makes the partial file.
+	create(d *Download) (*fs.Partial, error)
+	// reserve makes room for n more bytes; a nil room is boundless.
+	reserve(ctx context.Context, d *Download, n int64) (*room, error)
+	// landed is told that the file has got its name.
+	landed(d *Download, l landing)
+	// open opens the finished file.
+	open(d *Download) (afero.File, error)
+	// leave is told that the outcome stands, before the finished hook.
+	leave(d *Download)
+	// gone is told that the hook is over; it must call d.close.
+	gone(d *Download)
+}
+
+// landing is what is known of a file when it has got its name.
+type landing struct {
+	room    *room
+	modTime time.Time
+	result  Result
+}
+
+// Result is how a download ended.
+type Result struct {
+	Origin          Origin
+	Bytes           int64         // size of the file
+	CRC32C          uint32        // of the file, if it was fetched
+	ETag            string        // as sent
+	LastModified    string        // as sent
+	FinalURL        string        // the one that sent the file, without secrets
+	DispositionName string        // what Content-Disposition proposed; never used as a name
+	Attempts        int           // requests made, redirects not counted
+	Verified        bool          // the end of the body was proven (false: closed without a length)
+	Elapsed         time.Duration // from the start to the outcome
+}
+
+// Origin says where a file came from.
+type Origin int
+
+const (
+	OriginNone    Origin = iota // there is no file
+	OriginFetched               // from the server, now
+	OriginCached                // it was there
+)
+
+func (o Origin) String() string { return [...]string{"", "fetched", "cached"}[o] }
+
+// NewDownload returns a download of its own, without a manager: the file goes to
+// the path dest, by way of a hidden file beside it. An existing file is replaced
+// when the new one is whole; a directory there is an error. Start begins it.
+func NewDownload(url, dest string, opts ...DownloadOption) *Download {
+	cfg := defaultDownloadConfig()
+	for _, o := range opts {
+		o.applyDownload(&cfg)
+	}
+	d := &Download{}
+	d.init(url, cfg)
+	d.name, d.dest = dest, dest
+	d.site = &alone{fs: cfg.fs}
+	return d
+}
+
+func (d *Download) init(raw string, cfg downloadConfig) {
+	d.raw, d.cfg = raw, cfg
+	d.meter.total.Store(-1)
+	if cfg.progress != nil {
+		d.observers.set(primary, cfg.progress)
+	}
+}
+
+// Start begins the download and returns at once. Once begun, it does nothing.
+func (d *Download) Start() {
+	d.mu.Lock()
+	begun := d.state != StateNew
+	if !begun {
+		d.state = StateQueued
+	}
+	d.mu.Unlock()
+	if !begun {
+		go d.live()
+	}
+}
+
+// Wait starts the download if nobody did, waits until it is over, its finished
+// hook included, and returns its outcome.
+func (d *Download) Wait() error {
+	d.Start()
+	<-d.Done()
+	return d.Err()
+}
+
+// WaitContext is Wait that gives up when ctx ends, with the context's cause. The
+// download goes on.
+func (d *Download) WaitContext(ctx context.Context) error {
+	d.Start()
+	select {
+	case <-d.Done():
+		return d.Err()
+	default:
+	}
+	select {
+	case <-d.Done():
+		return d.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Done returns a channel that is closed when the download is over, its finished
+// hook included.
+func (d *Download) Done() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done == nil {
+		d.done = make(chan struct{})
+		if d.closed {
+			close(d.done)
+		}
+	}
+	return d.done
+}
+
+// close ends all waits.
+func (d *Download) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	if d.done != nil {
+		close(d.done)
+	}
+}
+
+// Err returns the outcome: nil while it is not known, and for success.
+func (d *Download) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// Cancel ends the download for everybody who waits for it; its outcome is
+// ErrCanceled, unless it was decided before. What was received is deleted. It
+// does not wait.
+func (d *Download) Cancel() { d.halt(ErrCanceled) }
+
+// Interrupt ends the download as Cancel does, with ErrInterrupted, and keeps
+// what a later call can go on from.
+func (d *Download) Interrupt() { d.halt(ErrInterrupted) }
+
+func (d *Download) halt(why error) {
+	d.mu.Lock()
+	if d.over || (d.stop != nil && why != ErrCanceled) {
+		d.mu.Unlock()
+		return
+	}
+	d.stop = why
+	abort := d.abort
+	d.mu.Unlock()
+	if abort != nil {
+		abort(why)
+	}
+}
+
+// stopping reports whether the end was asked for and has not come.
+func (d *Download) stopping() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stop != nil && !d.over
+}
+
+// IsCanceled reports whether the download was cancelled: asked to, while it is
+// not over; ended by it, when it is.
+func (d *Download) IsCanceled() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		return errors.Is(d.err, ErrCanceled)
+	}
+	return d.stop == ErrCanceled
+}
+
+// IsRunning reports whether the download has started and is not over.
+func (d *Download) IsRunning() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state != StateNew && !d.over
+}
+
+// URL returns the URL as it was given, with its secrets. See [RedactURL].
+func (d *Download) URL() string { return d.raw }
+
+// Dest returns the path where the file is when the download succeeds.
+func (d *Download) Dest() string { return d.dest }
+
+// SetProgress sets the function that is told of the progress, in place of the
+// one set before; nil ends that. When the download has succeeded already, the
+// function is called at once with its size.
+func (d *Download) SetProgress(fn ProgressFunc) { d.observe(primary, fn) }
+
+// OnProgress adds a function that is told of the progress, beside others, until
+// stop is called. When the download has succeeded already, it is called at once
+// with its size.
+func (d *Download) OnProgress(fn ProgressFunc) (stop func()) {
+	id := d.observers.newID()
+	d.observe(id, fn)
+	return func() { d.observers.set(id, nil) }
+}
+
+func (d *Download) observe(id int, fn ProgressFunc) {
+	d.mu.Lock()
+	succeeded, size := d.over && d.err == nil, d.result.Bytes
+	if !succeeded {
+		d.observers.set(id, fn) // under mu: the last report has not been made yet, or was not for it
+	}
+	d.mu.Unlock()
+	if succeeded && fn != nil {
+		if err := guard("progress function", func() { fn(d, size, size) }); err != nil {
+			d.cfg.logger.Warn("progress function failed after the download", "name", d.name, "error", err)
+		}
+	}
+}
+
+// Progress returns how far the download is.
+func (d *Download) Progress() Progress {
+	current, total, rate := d.meter.read()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := Progress{State: d.state, Current: current, Total: total, Rate: rate, Attempt: d.attempts}
+	if d.state == StateTransferring {
+		p.Connections = 1
+	}
+	return p
+}
+
+// Result returns how the download ended; before that, and after a failure, what
+// is known.
+func (d *Download) Result() Result {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.result
+}
+
+// CopyTo waits for the download and copies its file to the path dst, outside the
+// cache: whole or not at all, in place of a file that is there. Missing folders
+// are made; perm counts before the umask. The copy is flushed as WithSync says.
+func (d *Download) CopyTo(ctx context.Context, dst string, perm os.FileMode) error {
+	if err := d.WaitContext(ctx); err != nil {
+		return err
+	}
+	src, err := d.site.open(d)
+	if err != nil {
+		return err
+	}
+	defer src.Close() // read-only: nothing to lose
+	return fs.CopyTo(ctx, src, d.cfg.fs, dst, perm, d.cfg.sync)
+}

@@ -1,0 +1,189 @@
+package dlmanager
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/transfer"
+)
+
+// Errors to decide by, with [errors.Is].
+var (
+	// ErrCanceled is the outcome of a download that was cancelled.
+	ErrCanceled = errors.New("download cancelled")
+	// ErrInterrupted is the outcome of a download that was stopped to go on later.
+	ErrInterrupted = errors.New("download interrupted")
+	// ErrClosed is the outcome of a download asked of a closed manager.
+	ErrClosed = errors.New("download manager is closed")
+	// ErrInvalidName is matched by the refusal of a name that is not portable or
+	// would lead out of the directory.
+	ErrInvalidName = fs.ErrInvalidName
+	// ErrNameTaken is matched by the refusal of a name that stands for something
+	// else: a name derived from the URL that another URL's file has, or a name
+	// that some file systems cannot tell from that of a file in the directory.
+	ErrNameTaken = errors.New("name is taken")
+	// ErrNotCacheDir is matched by the refusal to evict from a directory that
+	// holds files and does not carry the mark of a cache.
+	ErrNotCacheDir = fs.ErrNotCacheDir
+	// ErrNotFound is matched by a StatusError with 404 or 410.
+	ErrNotFound = errors.New("not found")
+	// ErrTooLarge is matched when a body is larger than WithMaxSize allows.
+	ErrTooLarge = transfer.ErrTooLarge
+	// ErrTooSmall is matched when a body is smaller than WithMinSize allows.
+	ErrTooSmall = transfer.ErrTooSmall
+	// ErrStalled is matched when the server was silent for the stall time-out.
+	ErrStalled = transfer.ErrStalled
+)
+
+// StatusError is an answer that is not a file. It matches ErrNotFound for 404
+// and 410.
+type StatusError struct {
+	Code       int           // RFC 9110, section 15
+	Status     string        // as sent, for example "404 Not Found"
+	URL        string        // the one that answered, without secrets
+	Message    string        // the first printable bytes of the body, if it is text
+	RetryAfter time.Duration // what the server asked to wait; 0 if it did not
+}
+
+func (e *StatusError) Error() string {
+	text := "server answered " + e.Status
+	if e.Message != "" {
+		text += " (" + e.Message + ")"
+	}
+	return e.URL + ": " + text
+}
+
+// Is makes 404 and 410 match ErrNotFound.
+func (e *StatusError) Is(target error) bool {
+	return target == ErrNotFound && (e.Code == http.StatusNotFound || e.Code == http.StatusGone)
+}
+
+// TransferError is a failure on the way: to connect, to be understood, or to be
+// read to the end.
+type TransferError struct {
+	Op     string // what was being done, for example "connect" or "read"
+	URL    string // without secrets
+	Offset int64  // bytes that had arrived
+	Err    error
+}
+
+func (e *TransferError) Error() string {
+	text := e.URL + ": " + e.Op
+	if e.Offset > 0 {
+		text += " at byte " + strconv.FormatInt(e.Offset, 10)
+	}
+	return text + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *TransferError) Unwrap() error { return e.Err }
+
+// NameTakenError is ErrNameTaken with the names.
+type NameTakenError struct {
+	Name string // the name that was asked for
+	By   string // the file that has it, or that is too much like it
+	twin bool
+}
+
+func (e *NameTakenError) Error() string {
+	if e.twin {
+		return fmt.Sprintf("name %q is taken: %q is there, and some file systems cannot tell the two apart: give another name", e.Name, e.By)
+	}
+	return fmt.Sprintf("name %q is taken by the file of another URL: give a name of your own", e.Name)
+}
+
+// Is makes it match ErrNameTaken.
+func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
+
+// fromTransfer turns the transfer's errors into the package's own.
+func fromTransfer(err error) error {
+	if status, ok := errors.AsType[*transfer.StatusError](err); ok {
+		return &StatusError{
+			Code: status.Code, Status: status.Status, URL: status.URL, Message: status.Message,
+			RetryAfter: parseRetryAfter(status.RetryAfter, time.Now()),
+		}
+	}
+	if failed, ok := errors.AsType[*transfer.Error](err); ok {
+		return &TransferError{Op: failed.Op, URL: failed.URL, Offset: failed.Offset, Err: failed.Err}
+	}
+	return err
+}
+
+// maxRetryAfter caps what a server may ask for: a day is longer than anybody
+// waits, and a typo in a header must not stop a job for a year.
+const maxRetryAfter = 24 * time.Hour
+
+// parseRetryAfter reads a Retry-After field: seconds or a date (RFC 9110,
+// section 10.2.3). Anything else, and the past, is 0.
+func parseRetryAfter(field string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(field, 10, 64); err == nil {
+		return min(max(0, time.Duration(min(seconds, int64(maxRetryAfter/time.Second)))*time.Second), maxRetryAfter)
+	}
+	at, err := http.ParseTime(field)
+	if err != nil {
+		return 0
+	}
+	return min(max(0, at.Sub(now)), maxRetryAfter)
+}
+
+// temporaryStatus lists the answers that may be others later: RFC 9110 408,
+// RFC 8470 425, RFC 6585 429, the server errors that mean a passing state, and
+// two that content delivery networks use for an unreachable origin.
+var temporaryStatus = map[int]bool{
+	408: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 522: true, 524: true,
+}
+
+// IsTemporary reports whether the same download, tried again later, may go
+// well: connect failures, time-outs, stalls, cuts, and the statuses 408, 425,
+// 429, 500, 502, 503, 504, 522 and 524. A host name that does not exist, a
+// certificate that is not trusted, and all else is permanent.
+func IsTemporary(err error) bool {
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		return temporaryStatus[status.Code]
+	}
+	if _, ok := errors.AsType[*TransferError](err); !ok {
+		return errors.Is(err, context.DeadlineExceeded)
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return !dns.IsNotFound
+	}
+	if isCertificateError(err) || isRefusal(err) {
+		return false
+	}
+	if errors.Is(err, ErrStalled) || errors.Is(err, transfer.ErrCut) {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	_, isErrno := errors.AsType[syscall.Errno](err)
+	return isErrno
+}
+
+// isRefusal reports whether it was us who would not go on.
+func isRefusal(err error) bool {
+	for _, refusal := range []error{
+		ErrTooLarge, ErrTooSmall, transfer.ErrEncoded,
+		transfer.ErrInsecureRedirect, transfer.ErrTooManyRedirects,
+	} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+func isCertificateError(err error) bool {
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, host := errors.AsType[x509.HostnameError](err)
+	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
+	return unknown || host || invalid
+}

@@ -1,0 +1,109 @@
+package dlmanager_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// origin is a server with one file, and a cache directory, for the examples.
+func origin() (url, dir string, done func()) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/tool" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, "#!/bin/sh\necho hello\n")
+	}))
+	dir, err := os.MkdirTemp("", "dlmanager-example-")
+	if err != nil {
+		panic(err)
+	}
+	return s.URL, filepath.Join(dir, "cache"), func() {
+		s.Close()
+		_ = os.RemoveAll(dir)
+	}
+}
+
+func Example() {
+	url, dir, done := origin()
+	defer done()
+
+	m, err := dlmanager.NewDownloadManager(dir, dlmanager.WithSizeLimit(10<<30))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	d := m.Download(url+"/tool", "bin/tool", dlmanager.WithMode(0o777))
+	if err := d.Wait(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(d.Result().Origin, filepath.Base(d.Dest()))
+	fmt.Println(m.Download(url+"/tool", "bin/tool").Result().Origin)
+	// Output:
+	// fetched tool
+	// cached
+}
+
+func ExampleDownloadManager_Wait() {
+	url, dir, done := origin()
+	defer done()
+	m, err := dlmanager.NewDownloadManager(dir)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	m.Download(url+"/tool", "tool")
+	m.Download(url+"/missing", "missing")
+	if err := m.Wait(); errors.Is(err, dlmanager.ErrNotFound) {
+		fmt.Println("something is not there")
+	}
+	// Output:
+	// something is not there
+}
+
+func ExampleDownload_SetProgress() {
+	url, dir, done := origin()
+	defer done()
+	d := dlmanager.NewDownload(url+"/tool", filepath.Join(dir, "tool"))
+	d.SetProgress(func(_ *dlmanager.Download, current, total int64) {
+		fmt.Println(current, "of", total)
+	})
+	if err := d.Wait(); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// 0 of 21
+	// 21 of 21
+}
+
+func ExampleDownload_CopyTo() {
+	url, dir, done := origin()
+	defer done()
+	m, err := dlmanager.NewDownloadManager(dir)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	tool := filepath.Join(filepath.Dir(dir), "bin", "tool")
+	if err := m.Download(url+"/tool", "tool").CopyTo(context.Background(), tool, 0o777); err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := os.ReadFile(tool)
+	fmt.Print(string(text), err)
+	// Output:
+	// #!/bin/sh
+	// echo hello
+	// <nil>
+}

@@ -1,0 +1,32 @@
+package dlmanager
+
+import "fmt"
+
+// Hooks are functions to call at the events of a download's life. Each may be
+// nil. They are called without a lock held, from the goroutine of the download
+// (or the caller's, when there was nothing to fetch); the manager goes on only
+// when they return. A hook must not wait for the download it is called for.
+type Hooks struct {
+	// Started is called once for each download, before anything else happens.
+	Started func(*Download)
+	// Finished is called once for each download when its outcome stands, also
+	// when the file was there already, and before Wait returns.
+	Finished func(*Download)
+	// Evicted is called for each file that was removed to keep the limit.
+	Evicted func(Removed)
+	// LimitExceeded is called when the limit is exceeded and nothing that is
+	// left may be evicted; again only after it was kept in between.
+	LimitExceeded func(LimitUsage)
+}
+
+// guard calls fn and turns a panic into an error: a caller's mistake fails its
+// download, not the process.
+func guard(what string, fn func()) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s panicked: %v", what, v)
+		}
+	}()
+	fn()
+	return nil
+}

@@ -1,0 +1,323 @@
+package dlmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/dlmanager/dlmanager/fs"
+)
+
+// DownloadManager downloads files into one cache directory. Downloads of one
+// name are shared while they are in flight. All methods may be called at any
+// time from any goroutine; several managers, also in other processes, may work
+// in one directory.
+type DownloadManager struct {
+	dir   *fs.Dir
+	cfg   managerConfig
+	limit *PersistLimit // nil: no limit
+	shelf *dirShelf     // the directory as the limit sees it; nil without a limit
+	slots *semaphore.Weighted
+	own   *http.Client // nil when the caller gave one
+	house housekeeping
+
+	mu       sync.Mutex              // guards all below; no I/O, no callback under it
+	closed   bool                    // no more downloads
+	inFlight map[string]*Download    // by folded name: who asks for one of these joins it
+	alive    map[*Download]struct{}  // in flight, or in their finished hook
+	before   map[*Download]*Download // what a download has to wait for: its stopped predecessor
+	failures failures                // since the last Wait
+	shut     chan struct{}           // closed when Close has begun; nil before
+	closeErr error
+}
+
+// NewDownloadManager returns a manager of the cache directory dir, which is made
+// when it is not there. An empty directory becomes a cache by it (see the mark in
+// package fs). With a limit, a directory that holds files and is no cache is
+// refused with ErrNotCacheDir, unless WithAdopt is given. Close the manager when
+// it is not needed any more.
+func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
+	cfg := defaultManagerConfig()
+	for _, o := range opts {
+		o.applyManager(&cfg)
+	}
+	if dir == "" {
+		return nil, errors.New("open cache directory: no directory was given")
+	}
+	d, err := fs.Open(cfg.defaults.fs, dir, fs.Options{
+		Limited:      cfg.limited(),
+		Adopt:        cfg.adopt,
+		InitialLimit: cfg.initialLimit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m := &DownloadManager{
+		dir:      d,
+		inFlight: map[string]*Download{},
+		alive:    map[*Download]struct{}{},
+		before:   map[*Download]*Download{},
+	}
+	if cfg.defaults.client == nil {
+		m.own = &http.Client{Transport: NewTransport()}
+		cfg.defaults.client = m.own
+	}
+	if cfg.maxConcurrent < 1 {
+		cfg.maxConcurrent = defaultMaxConcurrent
+	}
+	m.slots = semaphore.NewWeighted(int64(cfg.maxConcurrent))
+	m.cfg = cfg
+	m.limit = m.chooseLimit()
+	m.house.start(m)
+	return m, nil
+}
+
+// limited reports whether the options ask for eviction.
+func (c *managerConfig) limited() bool {
+	if c.persist != nil {
+		return c.persist.enabled()
+	}
+	return c.fileLimit > 0 && (c.sizeLimit > 0 || (!c.sizeLimitSet && c.initialLimit > 0))
+}
+
+// chooseLimit returns the limit to evict by: the one that was given, the size
+// that was given, or what the directory itself says.
+func (m *DownloadManager) chooseLimit() *PersistLimit {
+	c := &m.cfg
+	p := c.persist
+	if p == nil {
+		size := c.sizeLimit
+		if !c.sizeLimitSet {
+			size = m.dir.SizeLimit()
+		}
+		p = NewPersistLimit(size, c.fileLimit, WithFs(c.defaults.fs), WithGrace(c.grace), WithLogger(c.defaults.logger))
+	}
+	if !p.enabled() {
+		return nil
+	}
+	m.shelf = &dirShelf{dir: m.dir, hooks: c.defaults.hooks, logger: c.defaults.logger}
+	return p
+}
+
+// Download returns the download of name in the cache, in one of four ways: what
+// is in flight already, joined, also if it has another URL; what is on disk, as
+// a download that is done; a new one, started; or one that has failed. It never
+// returns nil, errors come from Wait.
+//
+// With an empty name the last segment of the URL's path is the name. Such a name
+// is only a label: it stands for a file or a download of the same URL alone, and
+// else fails with ErrNameTaken.
+//
+// Of the options of one who joins, only WithProgress counts.
+func (m *DownloadManager) Download(url, name string, opts ...DownloadOption) *Download {
+	d := &Download{site: m}
+	cfg := m.cfg.defaults
+	for _, o := range opts {
+		o.applyDownload(&cfg)
+	}
+	d.init(url, cfg)
+	if err := m.locate(d, name); err != nil {
+		return m.refuse(d, err)
+	}
+	if running, err := m.claim(d); err != nil {
+		return m.refuse(d, err)
+	} else if running != nil {
+		if cfg.progress != nil {
+			running.OnProgress(cfg.progress)
+		}
+		return running
+	}
+	m.lookOrStart(d)
+	return d
+}
+
+// locate settles what the download is of and where it goes.
+func (m *DownloadManager) locate(d *Download, name string) error {
+	d.name = name // for the log, should it be refused
+	if d.cfg.fsGiven {
+		return errors.New("WithFs was given to a manager's download: give it to NewDownloadManager")
+	}
+	u, err := parseURL(d.raw)
+	if err != nil {
+		return err
+	}
+	d.url = u
+	if name == "" {
+		d.derived = true
+		name, err = fs.FlatName(u)
+	} else {
+		name, err = fs.CleanName(name)
+	}
+	if err != nil {
+		return err
+	}
+	d.name, d.dest = name, m.dir.Path(name)
+	return nil
+}
+
+// claim makes d the download of its name, or returns the one that is. From here
+// on until leave, whoever asks for the name joins d: there is no gap between
+// looking whether it is in flight, whether it is on disk, and starting it.
+func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
+	key := fs.Fold(d.name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	if other := m.inFlight[key]; other != nil {
+		switch {
+		case other.name != d.name:
+			return nil, &NameTakenError{Name: d.name, By: other.name, twin: true}
+		case d.derived && identity(other.url) != identity(d.url):
+			return nil, &NameTakenError{Name: d.name, By: other.name}
+		case !other.stopping():
+			return other, nil
+		}
+		m.before[d] = other
+	}
+	d.state = StateQueued // nobody else knows d yet; the manager alone starts it
+	m.inFlight[key] = d
+	m.alive[d] = struct{}{}
+	return nil, nil
+}
+
+// lookOrStart finishes the download at once if its file is there, and else
+// starts it.
+func (m *DownloadManager) lookOrStart(d *Download) {
+	m.mu.Lock()
+	waits := m.before[d] != nil
+	m.mu.Unlock()
+	if !waits {
+		info, err := m.look(d)
+		if info != nil || err != nil {
+			m.settle(d, info, err)
+			return
+		}
+	}
+	go d.live()
+}
+
+// settle ends a download that has nothing to fetch, in the caller's goroutine.
+func (m *DownloadManager) settle(d *Download, there *fs.Info, err error) {
+	d.mu.Lock()
+	d.state = StateQueued
+	stop := d.stop
+	d.mu.Unlock()
+	if hook := d.announce(); hook != nil && err == nil {
+		err = hook
+	}
+	if err == nil && stop != nil {
+		err = stop
+	}
+	var result Result
+	if err == nil {
+		result, err = d.found(*there)
+	}
+	if err != nil {
+		result = Result{}
+	}
+	d.finish(result, err)
+}
+
+// refuse returns d as a download that has failed.
+func (m *DownloadManager) refuse(d *Download, err error) *Download {
+	m.settle(d, nil, err)
+	return d
+}
+
+// Dest returns the path where the file called name is, or would be.
+func (m *DownloadManager) Dest(name string) (string, error) {
+	name, err := fs.CleanName(name)
+	if err != nil {
+		return "", err
+	}
+	return m.dir.Path(name), nil
+}
+
+// Downloads returns what is in flight now, in no order.
+func (m *DownloadManager) Downloads() []*Download {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make([]*Download, 0, len(m.inFlight))
+	for _, d := range m.inFlight {
+		all = append(all, d)
+	}
+	return all
+}
+
+// Cancel cancels the downloads in flight for which cancelIf is true, all if it
+// is nil. It does not wait.
+func (m *DownloadManager) Cancel(cancelIf func(*Download) bool) {
+	for _, d := range m.Downloads() {
+		if cancelIf == nil || cancelIf(d) {
+			d.Cancel()
+		}
+	}
+}
+
+// Interrupt interrupts the downloads in flight for which interruptIf is true,
+// all if it is nil. It does not wait.
+func (m *DownloadManager) Interrupt(interruptIf func(*Download) bool) {
+	for _, d := range m.Downloads() {
+		if interruptIf == nil || interruptIf(d) {
+			d.Interrupt()
+		}
+	}
+}
+
+// Shutdown takes no more downloads, waits for those in flight, and closes the
+// manager. When ctx ends first, it interrupts the rest, and returns the
+// context's cause.
+func (m *DownloadManager) Shutdown(ctx context.Context) error {
+	m.refuseNew()
+	var cut error
+	if err := m.idle(ctx); err != nil {
+		cut = fmt.Errorf("shut down before all downloads were done: %w", err)
+	}
+	return errors.Join(cut, m.Close())
+}
+
+// Close interrupts what is in flight, waits for it, evicts once more if anything
+// was added, and releases the directory. The second and later calls wait for the
+// first and return what it returned.
+func (m *DownloadManager) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	first := m.shut == nil
+	if first {
+		m.shut = make(chan struct{})
+	}
+	shut := m.shut
+	m.mu.Unlock()
+	if !first {
+		<-shut
+		return m.closeErr
+	}
+	m.closeErr = m.close()
+	close(shut)
+	return m.closeErr
+}
+
+func (m *DownloadManager) close() error {
+	m.Interrupt(nil)
+	_ = m.idle(context.Background()) // which never ends
+	err := m.house.stop()
+	if m.limit != nil {
+		m.limit.forgetShelf(m.shelf)
+	}
+	if m.own != nil {
+		m.own.CloseIdleConnections()
+	}
+	return errors.Join(err, m.dir.Close())
+}
+
+func (m *DownloadManager) refuseNew() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+}

@@ -1,0 +1,60 @@
+package dlmanager
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
+)
+
+// BenchmarkHit is a Download and its Wait for a file that is there, on a real
+// directory: fresh, as in a burst of hits, and with a last use to be renewed.
+func BenchmarkHit(b *testing.B) {
+	for _, name := range []string{"name", "some/folder/name"} {
+		for _, renew := range []bool{false, true} {
+			b.Run(fmt.Sprintf("folders=%d/renew=%v", strings.Count(name, "/"), renew), func(b *testing.B) {
+				m := newManager(b, WithSizeLimit(1<<30))
+				dest := m.dir.Path(name)
+				require.NoError(b, os.MkdirAll(filepath.Dir(dest), 0o777))
+				require.NoError(b, os.WriteFile(dest, []byte("x"), 0o666))
+				old := time.Now().Add(-time.Hour)
+				b.ReportAllocs()
+				for b.Loop() {
+					if renew {
+						b.StopTimer()
+						require.NoError(b, os.Chtimes(dest, old, old))
+						b.StartTimer()
+					}
+					if err := m.Download("https://example.com/file", name).Wait(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkSmallFile is the whole life of a file of 4 KiB, over loopback.
+func BenchmarkSmallFile(b *testing.B) {
+	for _, mode := range []SyncMode{SyncNone, SyncFile} {
+		b.Run(fmt.Sprintf("sync=%d", mode), func(b *testing.B) {
+			o := testorigin.New(b)
+			url := o.ServeSize("/file", 4096)
+			m := newManager(b, WithSync(mode))
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i++
+				if err := m.Download(url, fmt.Sprint("file", i)).Wait(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,254 @@
+package dlmanager
+
+import (
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/afero"
+
+	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/transfer"
+)
+
+// Option sets up a [DownloadManager].
+type Option interface{ applyManager(*managerConfig) }
+
+// DownloadOption sets up a [Download]. Given to NewDownloadManager, it is the
+// default of all the manager's downloads.
+type DownloadOption interface {
+	Option
+	applyDownload(*downloadConfig)
+}
+
+const (
+	defaultMaxConcurrent = 8
+	// defaultFileLimit keeps the newest few files whatever their size: what was
+	// just fetched is about to be used.
+	defaultFileLimit = 5
+	// defaultStall is how long a server may be silent. Slow is not silent: one
+	// byte within it keeps a download alive.
+	defaultStall     = 30 * time.Second
+	defaultUserAgent = "dlmanager/" + Version
+	defaultMode      = 0o666
+)
+
+type managerConfig struct {
+	defaults      downloadConfig
+	persist       *PersistLimit
+	sizeLimit     int64
+	sizeLimitSet  bool
+	initialLimit  int64
+	fileLimit     int
+	grace         time.Duration
+	maxConcurrent int
+	adopt         bool
+}
+
+type downloadConfig struct {
+	fs        afero.Fs
+	fsGiven   bool         // to this download, not to its manager
+	client    *http.Client // nil: our own, made when it is needed
+	logger    *slog.Logger
+	hooks     Hooks
+	sync      SyncMode
+	progress  ProgressFunc
+	header    http.Header
+	userAgent string
+	stall     time.Duration
+	maxSize   int64
+	minSize   int64
+	mode      os.FileMode
+	force     bool
+}
+
+func defaultDownloadConfig() downloadConfig {
+	return downloadConfig{
+		fs:        afero.NewOsFs(),
+		logger:    slog.New(slog.DiscardHandler),
+		userAgent: defaultUserAgent,
+		stall:     defaultStall,
+		mode:      defaultMode,
+	}
+}
+
+func defaultManagerConfig() managerConfig {
+	return managerConfig{
+		defaults:      defaultDownloadConfig(),
+		fileLimit:     defaultFileLimit,
+		maxConcurrent: defaultMaxConcurrent,
+	}
+}
+
+type managerOption func(*managerConfig)
+
+func (o managerOption) applyManager(c *managerConfig) { o(c) }
+
+type downloadOption func(*downloadConfig)
+
+func (o downloadOption) applyManager(c *managerConfig)   { o(&c.defaults) }
+func (o downloadOption) applyDownload(c *downloadConfig) { o(c) }
+
+// FsOption is what WithFs returns.
+type FsOption struct{ fs afero.Fs }
+
+func (o FsOption) applyManager(c *managerConfig)   { c.defaults.fs = o.fs }
+func (o FsOption) applyDownload(c *downloadConfig) { c.fs, c.fsGiven = o.fs, true }
+func (o FsOption) applyLimit(c *limitConfig)       { c.fs = o.fs }
+
+// WithFs sets the file system. Default: the operating system's. Others, such as
+// afero.NewMemMapFs(), are for tests: they have neither locks nor access times.
+// A manager's downloads cannot have one of their own.
+func WithFs(fsys afero.Fs) FsOption { return FsOption{fsys} }
+
+// LoggerOption is what WithLogger returns.
+type LoggerOption struct{ logger *slog.Logger }
+
+func (o LoggerOption) applyManager(c *managerConfig)   { c.defaults.logger = o.logger }
+func (o LoggerOption) applyDownload(c *downloadConfig) { c.logger = o.logger }
+func (o LoggerOption) applyLimit(c *limitConfig)       { c.logger = o.logger }
+
+// WithLogger sets where is said what happens: starts and ends at level Info,
+// what a person should know at Warn. URLs come without secrets. Default: nowhere.
+func WithLogger(l *slog.Logger) LoggerOption { return LoggerOption{l} }
+
+// GraceOption is what WithGrace returns.
+type GraceOption struct{ grace time.Duration }
+
+func (o GraceOption) applyManager(c *managerConfig) { c.grace = o.grace }
+func (o GraceOption) applyLimit(c *limitConfig)     { c.grace = o.grace }
+
+// WithGrace protects what was used within d from eviction. Default: none.
+func WithGrace(d time.Duration) GraceOption { return GraceOption{d} }
+
+// WithPersistLimit sets the limit to evict by, also to share one between
+// managers. It outranks WithSizeLimit, WithFileLimit and WithGrace.
+func WithPersistLimit(p *PersistLimit) Option {
+	return managerOption(func(c *managerConfig) { c.persist = p })
+}
+
+// WithSizeLimit sets how many bytes the directory may hold, for this manager.
+// 0 or less: no limit. Default: what the directory's own settings say, else none.
+func WithSizeLimit(bytes int64) Option {
+	return managerOption(func(c *managerConfig) { c.sizeLimit, c.sizeLimitSet = bytes, true })
+}
+
+// WithInitialSizeLimit sets the directory's own limit in bytes, if this call is
+// the one that makes the directory a cache. It holds for all who open it later
+// and do not set one with WithSizeLimit.
+func WithInitialSizeLimit(bytes int64) Option {
+	return managerOption(func(c *managerConfig) { c.initialLimit = bytes })
+}
+
+// WithFileLimit sets how many files, the newest by last use, are kept whatever
+// the size limit says. 0 or less: nothing is evicted at all. Default: 5.
+func WithFileLimit(n int) Option {
+	return managerOption(func(c *managerConfig) { c.fileLimit = n })
+}
+
+// WithMaxConcurrent sets how many downloads run at once; others wait. Default
+// and anything below 1: 8.
+func WithMaxConcurrent(n int) Option {
+	return managerOption(func(c *managerConfig) { c.maxConcurrent = n })
+}
+
+// WithAdopt makes a directory a cache although files are in it. From then on
+// they are cache, and may be evicted.
+func WithAdopt() Option {
+	return managerOption(func(c *managerConfig) { c.adopt = true })
+}
+
+// WithHTTPClient sets the client. Its CheckRedirect is asked beside our own
+// rules, its Timeout holds for whole downloads. It is not closed.
+func WithHTTPClient(client *http.Client) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.client = client })
+}
+
+// WithTransport sets the transport; see [NewTransport]. It is not closed.
+func WithTransport(rt http.RoundTripper) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.client = &http.Client{Transport: rt} })
+}
+
+// NewTransport returns a new transport as downloads have it by default:
+// connections are kept, the proxy comes from the environment, dialling may take
+// 10 s. Change what you need, the root CAs say, and give it to [WithTransport].
+func NewTransport() *http.Transport { return transfer.NewTransport() }
+
+// WithHooks sets the functions to call at the events of a download's life.
+func WithHooks(h Hooks) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.hooks = h })
+}
+
+// SyncMode says what is flushed to the disk before a download counts as done.
+type SyncMode = fs.SyncMode
+
+const (
+	// SyncFile flushes the file's data before it gets its name: after a power
+	// loss a file is whole or not there. The default.
+	SyncFile = fs.SyncFile
+	// SyncDir flushes the directory, too: after a power loss the file is there.
+	SyncDir = fs.SyncDir
+	// SyncNone flushes nothing. After a power loss a file may be damaged.
+	SyncNone = fs.SyncNone
+)
+
+// WithSync sets what is flushed to the disk. Default: SyncFile.
+func WithSync(mode SyncMode) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.sync = mode })
+}
+
+// WithProgress sets the function that SetProgress would set. When the download
+// is joined, the function is added to those of the callers before.
+func WithProgress(fn ProgressFunc) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.progress = fn })
+}
+
+// WithHeader adds a header field to the requests for the URL's own host. No
+// redirect takes it to another one.
+func WithHeader(key, value string) DownloadOption {
+	return downloadOption(func(c *downloadConfig) {
+		c.header = c.header.Clone() // the manager's defaults share it
+		if c.header == nil {
+			c.header = http.Header{}
+		}
+		c.header.Add(key, value)
+	})
+}
+
+// WithUserAgent sets the User-Agent field. Default: dlmanager/VERSION.
+func WithUserAgent(product string) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.userAgent = product })
+}
+
+// WithStallTimeout sets how long the server may be silent, before its headers
+// and between bytes, before the download fails with ErrStalled. 0: for ever.
+// Default: 30 s.
+func WithStallTimeout(d time.Duration) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.stall = d })
+}
+
+// WithMaxSize sets the largest body to accept, in bytes; a larger one fails
+// with ErrTooLarge, by its announced length before a byte is stored. 0: any.
+func WithMaxSize(bytes int64) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.maxSize = bytes })
+}
+
+// WithMinSize sets the smallest body to accept, in bytes; a smaller one fails
+// with ErrTooSmall. 0, the default: any, also an empty one.
+func WithMinSize(bytes int64) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.minSize = bytes })
+}
+
+// WithMode sets the file's permissions, before the umask, as in os.OpenFile.
+// Default: 0666. A file that is there already is made executable if perm says
+// so, and else left alone.
+func WithMode(perm os.FileMode) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.mode = perm.Perm() })
+}
+
+// WithForce fetches the file although it is there; the old one is replaced when
+// the new one is whole.
+func WithForce() DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.force = true })
+}

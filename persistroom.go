@@ -1,0 +1,105 @@
+package dlmanager
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// How much a room whose need is not known ahead takes more at a time: as much
+// as it has, so that the steps are few, but at least a megabyte, which is some
+// milliseconds of a fast download, and at most 64, so that little lies idle.
+// Nor more than limit/roomShare: a small cache is not emptied for a small file.
+const (
+	minRoomStep = 1 << 20
+	maxRoomStep = 64 << 20
+	roomShare   = 64
+)
+
+// room is the space that one download has reserved. Its methods are safe for
+// concurrent use. A nil room is that of a download without a limit.
+type room struct {
+	p     *PersistLimit
+	shelf shelf
+	n     atomic.Int64 // bytes that count as reserved; written under p.mu
+	done  bool         // landed or released; guarded by p.mu
+}
+
+// reserve makes room for n bytes before they are written: they count from now
+// on, and what has to go for them is gone when reserve returns. That there is
+// not enough to evict is no error but reported to the shelves; the only error
+// is that ctx ended. A negative n counts as 0.
+func (p *PersistLimit) reserve(ctx context.Context, s shelf, n int64) (*room, error) {
+	p.lockDir(s)
+	r := &room{p: p, shelf: s}
+	r.resize(n)
+	if err := r.unlockAndMakeRoom(ctx); err != nil {
+		r.release()
+		return nil, err
+	}
+	return r, nil
+}
+
+// grow makes the room at least n bytes large in all. After an error it may have
+// grown and is to be released as ever.
+func (r *room) grow(ctx context.Context, n int64) error {
+	if r == nil || n <= r.n.Load() {
+		return nil
+	}
+	r.p.mu.Lock()
+	if have := r.n.Load(); n > have && !r.done {
+		r.resize(r.step(have, n))
+	}
+	return r.unlockAndMakeRoom(ctx)
+}
+
+// step returns how large a room of have bytes becomes when it needs n. What it
+// takes ahead does not make it larger than the limit.
+func (r *room) step(have, n int64) int64 {
+	limit := r.p.limit
+	ahead := min(max(have, minRoomStep), maxRoomStep, limit/roomShare)
+	return max(n, min(have+ahead, limit))
+}
+
+// land turns the room into the registered file called name, in one step, and
+// evicts if that leaves the limit exceeded. The file is there already, so
+// landing a released room registers it all the same.
+func (r *room) land(name string, size int64, used time.Time) {
+	if r == nil {
+		return
+	}
+	d := r.p.lockDir(r.shelf)
+	r.resize(0)
+	r.done = true
+	r.p.enter(d, name, size, used)
+	_ = r.unlockAndMakeRoom(context.Background()) // which does not end
+}
+
+// release gives the room back. It may be called again, and after land.
+func (r *room) release() {
+	if r == nil {
+		return
+	}
+	r.p.mu.Lock()
+	defer r.p.unlock()
+	r.resize(0)
+	r.done = true
+}
+
+// resize accounts n bytes for the room instead of what it has.
+func (r *room) resize(n int64) {
+	n = accounted(n)
+	r.p.reserved.discount(r.n.Load(), r.p.limit)
+	r.p.reserved.count(n, r.p.limit)
+	r.n.Store(n)
+}
+
+// unlockAndMakeRoom unlocks p.mu and evicts what the limit asks for.
+func (r *room) unlockAndMakeRoom(ctx context.Context) error {
+	over := r.p.over()
+	r.p.unlock()
+	if !over {
+		return nil
+	}
+	return r.p.makeRoom(ctx)
+}
