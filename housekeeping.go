@@ -33,9 +33,7 @@ func (h *housekeeping) run(ctx context.Context) {
 	h.report("tidy the cache directory", h.m.dir.Tidy(ctx, time.Now()))
 	h.load(ctx)
 	close(h.loaded)
-	if ctx.Err() == nil {
-		h.evict()
-	}
+	h.evict(ctx)
 }
 
 // load registers the files that are there.
@@ -49,11 +47,11 @@ func (h *housekeeping) load(ctx context.Context) {
 	}))
 }
 
-func (h *housekeeping) evict() {
+func (h *housekeeping) evict(ctx context.Context) {
 	if h.m.limit == nil {
 		return
 	}
-	_, err := h.m.limit.RemoveOldFiles()
+	_, err := h.m.limit.trim(ctx)
 	h.report("evict", err)
 }
 
@@ -80,7 +78,7 @@ func (h *housekeeping) stop() error {
 	if h.m.limit == nil || !h.added.Load() {
 		return nil
 	}
-	_, err := h.m.limit.RemoveOldFiles()
+	_, err := h.m.limit.trim(context.Background())
 	return err
 }
 
