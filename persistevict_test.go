@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -185,20 +187,67 @@ func TestAPassEndsWhereEveryAccessTimeIsNow(t *testing.T) {
 }
 
 func TestAnotherSizeIsAccounted(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		size  int64 // of a, by now
+		limit int64
+		want  string
+		bytes int64
+	}{
+		{"smaller, and all is well", 1, 55, "abcdef", 51},
+		{"smaller, but not enough", 1, 50, "bcdef", 50},
+		{"larger", 30, 55, "bcdef", 50},
+		{"larger than the limit", 100, 55, "bcdef", 50},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newFakeShelf()
+			p := NewPersistLimit(tt.limit, 1)
+			s.fill(p, "abcdef")
+			s.put("a", tt.size, minute(0))
+			require.NoError(t, p.makeRoom(t.Context()))
+			assert.Equal(t, tt.want, s.left())
+			assert.Equal(t, tt.bytes, p.Usage().Bytes)
+			p.check(t)
+		})
+	}
+}
+
+func TestRoomGivenBackBetweenLookAndRemovalSavesAFile(t *testing.T) {
+	s := newFakeShelf()
+	p := NewPersistLimit(60, 1)
+	s.fill(p, "abcdef")
+	r := &room{p: p, shelf: s}
+	p.lockDir(s)
+	r.resize(10)
+	p.unlock()
+	s.onStat = func(string) error { r.release(); return nil }
+	require.NoError(t, p.makeRoom(t.Context()))
+	assert.Equal(t, "abcdef", s.left())
+	p.check(t)
+}
+
+func TestRecountSeesWhatLandsMeanwhile(t *testing.T) {
 	s := newFakeShelf()
 	p := NewPersistLimit(50, 1)
 	s.fill(p, "abcdef")
-	s.put("a", 1, minute(0)) // with it the limit is still exceeded
-	s.put("b", 2, minute(1))
-	require.NoError(t, p.makeRoom(t.Context()))
-	assert.Equal(t, "bcdef", s.left())
-	assert.Equal(t, int64(50), p.Usage().Bytes)
-	p.check(t)
-
-	s.put("g", 10, minute(9))
-	p.add(s, "g", 10, minute(9))
-	require.NoError(t, p.makeRoom(t.Context()))
-	assert.Equal(t, "cdefg", s.left())
+	_ = s.take("a")
+	var once sync.Once
+	s.onStat = func(name string) error {
+		if name != "a" {
+			return nil
+		}
+		var err error
+		once.Do(func() { // it lands just after the look at the disk
+			err = os.ErrNotExist
+			s.put("a", 7, minute(9))
+			p.add(s, "a", 7, minute(9))
+		})
+		return err
+	}
+	_, err := p.RemoveOldFiles()
+	require.NoError(t, err)
+	assert.Equal(t, "acdef", s.left())
+	assert.Equal(t, int64(47), p.Usage().Bytes)
 	p.check(t)
 }
 

@@ -228,6 +228,7 @@ func TestWhatIsNoRegularFileAnyMoreIsGone(t *testing.T) {
 	require.NoError(t, p.RegisterDirContent(dir, "*"))
 	require.NoError(t, os.Remove(filepath.Join(dir, "a")))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "a"), 0o777))
+	require.NoError(t, os.Chtimes(filepath.Join(dir, "a"), minute(0), minute(0)))
 	_, err := p.RemoveOldFiles()
 	require.NoError(t, err)
 	assert.Equal(t, "af", namesIn(t, dir))

@@ -20,8 +20,16 @@ func TestReserveEvictsBeforeItReturns(t *testing.T) {
 		n    int64
 		want string
 	}{
-		{0, "abcdef"}, {-5, "abcdef"}, {4, "abcdef"}, {5, "abcdef"},
-		{6, "bcdef"}, {15, "bcdef"}, {16, "cdef"}, {55, "f"}, {65, "f"}, {66, "abcdef"},
+		{0, "abcdef"},
+		{-5, "abcdef"},
+		{4, "abcdef"},
+		{5, "abcdef"},
+		{6, "bcdef"},
+		{15, "bcdef"},
+		{16, "cdef"},
+		{55, "f"},
+		{65, "f"},
+		{66, "abcdef"},
 	} {
 		t.Run(fmt.Sprint(tt.n), func(t *testing.T) {
 			s := newFakeShelf()

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/djherbis/times"
 	"github.com/spf13/afero"
+
+	"github.com/dlmanager/dlmanager/fs"
 )
 
 // shelf is a place where registered files live: one for each manager's
@@ -34,17 +35,17 @@ type plainShelf struct {
 }
 
 func (s *plainShelf) stat(name string) (int64, time.Time, error) {
-	fi, err := s.lstat(name)
+	fi, err := fs.Lstat(s.fsys, name)
 	if err != nil {
 		return 0, time.Time{}, err
 	}
 	if !fi.Mode().IsRegular() { // the file that was registered is gone
 		return 0, time.Time{}, &os.PathError{Op: "stat", Path: name, Err: os.ErrNotExist}
 	}
-	return fi.Size(), lastUse(fi), nil
+	return fi.Size(), fs.LastUse(fi), nil
 }
 
-func (s *plainShelf) remove(name string) error { return s.fsys.Remove(name) }
+func (s *plainShelf) remove(name string) error { return fs.Remove(s.fsys, name) }
 
 func (s *plainShelf) path(name string) string { return name }
 
@@ -55,28 +56,6 @@ func (s *plainShelf) evicted(r Removed) {
 func (s *plainShelf) exceeded(u LimitUsage) {
 	s.logger.Warn("size limit exceeded, nothing left to evict", "files", u.Files,
 		"bytes", u.Bytes, "reserved", u.Reserved, "limit", u.Limit, "over", u.Over)
-}
-
-// lstat does not follow links where the file system can tell.
-func (s *plainShelf) lstat(name string) (os.FileInfo, error) {
-	if l, ok := s.fsys.(afero.Lstater); ok {
-		fi, _, err := l.LstatIfPossible(name)
-		return fi, err
-	}
-	return s.fsys.Stat(name)
-}
-
-// lastUse is the later of access and modification time: a file that was written
-// and never read since was used when it was written.
-func lastUse(fi os.FileInfo) time.Time {
-	used := fi.ModTime()
-	if fi.Sys() == nil { // afero.MemMapFs keeps no access times, and times.Get would panic
-		return used
-	}
-	if atime := times.Get(fi).AccessTime(); atime.After(used) {
-		return atime
-	}
-	return used
 }
 
 var (
@@ -118,7 +97,7 @@ func (p *PersistLimit) register(path string) error {
 	if isOwn(path) {
 		return errOwnFile
 	}
-	fi, err := p.plain.lstat(path)
+	fi, err := fs.Lstat(p.plain.fsys, path)
 	if err != nil {
 		return err
 	}
@@ -128,7 +107,7 @@ func (p *PersistLimit) register(path string) error {
 	p.mu.Lock()
 	defer p.unlock()
 	d, name := p.ownerOf(path)
-	p.enter(d, name, fi.Size(), lastUse(fi))
+	p.enter(d, name, fi.Size(), fs.LastUse(fi))
 	return nil
 }
 

@@ -68,7 +68,7 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 	if err := d.identify(o); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	_, err = lstat(d.fsys, strings.ToUpper(formatFile))
+	_, err = Lstat(d.fsys, strings.ToUpper(formatFile))
 	d.caseless = err == nil
 	d.entries = newEntries(d.fsys)
 	d.twins = newTwins(d)
@@ -118,7 +118,7 @@ func (d *Dir) SizeLimit() int64 { return d.config.SizeLimit }
 // anything that is neither a regular file nor a directory, is os.ErrNotExist; a
 // directory is an error that says so.
 func (d *Dir) Stat(name string) (Info, error) {
-	fi, err := lstat(d.fsys, name)
+	fi, err := Lstat(d.fsys, name)
 	if err != nil {
 		return Info{}, err
 	}
@@ -170,7 +170,7 @@ func (d *Dir) Create(name string, perm os.FileMode) (*Partial, error) {
 // Remove removes the finished file called name, and the folders that are empty
 // then. Not being there is os.ErrNotExist.
 func (d *Dir) Remove(name string) error {
-	if err := retryBusy(func() error { return d.fsys.Remove(name) }); err != nil {
+	if err := Remove(d.fsys, name); err != nil {
 		return err
 	}
 	d.forget(name)

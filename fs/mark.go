@@ -156,7 +156,7 @@ func (d *Dir) mark(o Options) error {
 			return err
 		}
 	}
-	if _, err := lstat(d.fsys, tagFile); errors.Is(err, os.ErrNotExist) {
+	if _, err := Lstat(d.fsys, tagFile); errors.Is(err, os.ErrNotExist) {
 		if err := d.writeOwn(tagFile, []byte(tagContent)); err != nil {
 			return err
 		}

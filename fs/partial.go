@@ -115,7 +115,7 @@ func (p *Partial) create() error {
 // removeIfUnheld removes a partial file that nobody holds and reports whether
 // it is gone. Where there are no locks, nothing is known to be unheld.
 func removeIfUnheld(fsys afero.Fs, temp string) bool {
-	if fi, err := lstat(fsys, temp); err == nil && !fi.Mode().IsRegular() {
+	if fi, err := Lstat(fsys, temp); err == nil && !fi.Mode().IsRegular() {
 		return fsys.Remove(temp) == nil // a link or a pipe: none of ours, and not to be opened
 	}
 	f, err := fsys.Open(temp)
@@ -132,7 +132,7 @@ func removeIfUnheld(fsys afero.Fs, temp string) bool {
 	if runtime.GOOS == "windows" { // which does not remove what is open
 		_ = f.Close()
 	}
-	err = retryBusy(func() error { return fsys.Remove(temp) })
+	err = Remove(fsys, temp)
 	return err == nil || errors.Is(err, os.ErrNotExist)
 }
 
@@ -244,7 +244,7 @@ func (p *Partial) Cancel() error {
 
 func (p *Partial) discard() error {
 	_ = p.close() // what was written is not wanted any more
-	err := retryBusy(func() error { return p.fsys.Remove(p.temp) })
+	err := Remove(p.fsys, p.temp)
 	p.unlock()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

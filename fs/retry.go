@@ -1,6 +1,10 @@
 package fs
 
-import "time"
+import (
+	"time"
+
+	"github.com/spf13/afero"
+)
 
 // Windows refuses to remove or rename a file while a virus scanner, an indexer
 // or a late reader has it open; some network and FUSE file systems say EBUSY
@@ -10,6 +14,12 @@ const (
 	retryFirst = time.Millisecond
 	retryTotal = 2 * time.Second
 )
+
+// Remove removes the file called name, and tries again while somebody else has
+// it open for a moment.
+func Remove(fsys afero.Fs, name string) error {
+	return retryBusy(func() error { return fsys.Remove(name) })
+}
 
 // retryBusy runs op again, with growing pauses, while it fails as if somebody
 // else had the file open for a moment.

@@ -77,8 +77,8 @@ func (r rootFs) Chtimes(name string, atime, mtime time.Time) error {
 	return r.root.Chtimes(filepath.FromSlash(name), atime, mtime)
 }
 
-// lstat is Lstat where the file system can, and Stat where it cannot.
-func lstat(fsys afero.Fs, name string) (os.FileInfo, error) {
+// Lstat does not follow a link where the file system can tell; else it is Stat.
+func Lstat(fsys afero.Fs, name string) (os.FileInfo, error) {
 	if l, ok := fsys.(afero.Lstater); ok {
 		fi, _, err := l.LstatIfPossible(name)
 		return fi, err

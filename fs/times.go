@@ -20,15 +20,27 @@ type Info struct {
 }
 
 func infoOf(fi os.FileInfo) Info {
-	info := Info{Size: fi.Size(), Mode: fi.Mode(), ModTime: fi.ModTime(), LastUse: fi.ModTime()}
-	if fi.Sys() == nil { // afero.MemMapFs: times.Get would panic
-		return info
-	}
-	info.accessed = times.Get(fi).AccessTime()
-	if info.accessed.After(info.LastUse) {
-		info.LastUse = info.accessed
-	}
+	info := Info{Size: fi.Size(), Mode: fi.Mode(), ModTime: fi.ModTime(), accessed: accessTime(fi)}
+	info.LastUse = later(info.ModTime, info.accessed)
 	return info
+}
+
+// LastUse returns the later of the access and the modification time.
+func LastUse(fi os.FileInfo) time.Time { return later(fi.ModTime(), accessTime(fi)) }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// accessTime is zero where the file system keeps no access times.
+func accessTime(fi os.FileInfo) time.Time {
+	if fi.Sys() == nil { // afero.MemMapFs: times.Get would panic
+		return time.Time{}
+	}
+	return times.Get(fi).AccessTime()
 }
 
 // touchAge is how old a time of last use may be before a hit renews it. Files

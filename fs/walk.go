@@ -27,7 +27,7 @@ func (d *Dir) walk(ctx context.Context, folder string, fn func(string, Info) err
 		if name == ownDir || name == tagFile || isHiddenPartial(base) {
 			return nil
 		}
-		fi, err := lstat(d.fsys, name)
+		fi, err := Lstat(d.fsys, name)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			return nil
@@ -114,7 +114,7 @@ func (d *Dir) removeStrays(ctx context.Context, now time.Time) error {
 		if removeIfUnheld(d.fsys, name) || d.root != nil {
 			continue
 		}
-		if fi, err := lstat(d.fsys, name); err == nil && now.Sub(fi.ModTime()) > strayAge {
+		if fi, err := Lstat(d.fsys, name); err == nil && now.Sub(fi.ModTime()) > strayAge {
 			_ = d.fsys.Remove(name) // who comes next tries again
 		}
 	}
