@@ -42,9 +42,9 @@ type Download struct {
 
 // site is where a download takes place: what whoever owns it decides for it.
 type site interface {
-	// admit waits until the download may begin, looks whether it still has to,
-	// and returns what gives its place back. A file that is there by now is
-	// returned as its Info.
+	// admit waits until the download may begin and looks whether it still has
+	// to. It returns either what gives its place back, or the file that is there
+	// by now.
 	admit(ctx context.Context, d *Download) (release func(), there *fs.Info, err error)
 	// create makes the partial file.
 	create(d *Download) (*fs.Partial, error)

@@ -68,16 +68,16 @@ func (d *Download) announce() error {
 	return guard("started hook", func() { d.cfg.hooks.Started(d) })
 }
 
-// queue → transfer, or succeed (somebody else has fetched it), or failed.
+// queue → create, or succeed (somebody else has fetched it), or failed.
 func (l *life) queue() step {
 	release, there, err := l.site.admit(l.ctx, l.Download)
 	if err != nil {
 		return l.fail(err)
 	}
-	l.release = release
 	if there != nil {
 		return l.found(*there)
 	}
+	l.release = release
 	return l.create
 }
 

@@ -114,6 +114,24 @@ func TestCancelInTheQueue(t *testing.T) {
 	assert.Zero(t, o.Count("/second"))
 }
 
+func TestWhatSomebodyElseFetchedWhileInTheQueueIsFound(t *testing.T) {
+	o := testorigin.New(t)
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir, WithMaxConcurrent(1))
+	first := m.Download(o.Serve("/first", nil, testorigin.Silent()), "first")
+	<-o.Arrived("/first", 1)
+	second := m.Download(o.Serve("/second", []byte("x")), "second")
+	third := m.Download(o.Serve("/third", []byte("x")), "third")
+
+	other := managerAt(t, dir) // as if in another process
+	require.NoError(t, other.Download(o.URL("/second"), "second").Wait())
+	first.Cancel()
+	require.NoError(t, second.Wait())
+	assert.Equal(t, OriginCached, second.Result().Origin)
+	assert.Equal(t, 1, o.Count("/second"))
+	require.NoError(t, third.Wait(), "the place in the queue was given back")
+}
+
 func TestAtMostSoManyAtOnce(t *testing.T) {
 	o := testorigin.New(t)
 	m := newManager(t, WithMaxConcurrent(3))

@@ -1,0 +1,208 @@
+package fs
+
+import (
+	"cmp"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxTree is how long a TreeName may be in bytes: the longest host and the
+	// longest file name fit, and the directory before it has some 400 bytes left of
+	// the 1024 that macOS gives a path.
+	maxTree = 600
+	// leafFolder holds the files whose names have no extension.
+	leafFolder = "-"
+	// indexLeaf is the file of a URL whose path ends in a slash.
+	indexLeaf = "index"
+	// blank stands for a segment of which nothing can be kept.
+	blank = "_"
+)
+
+// TreeName returns host/path of the URL as a name that [CleanName] accepts. It
+// depends on the URL alone, and not on what is there:
+//
+//	https://example.com/dir/tool.tgz        example.com/dir/tool.tgz
+//	https://example.com/dir/tool            example.com/dir/-/tool
+//	https://example.com/dir.d/tool.tgz      example.com/dir.d+/tool.tgz
+//	http://example.com/tool.tgz             example.com+80/tool.tgz
+//	http://example.com:8080/tool.tgz        example.com+8080/tool.tgz
+//	https://example.com:8443/tool.tgz       example.com+tls8443/tool.tgz
+//	https://example.com/tool.tar.gz?v=2     example.com/tool-HASH.tar.gz
+//	https://example.com/dir/                example.com/dir/-/index-HASH
+//
+// Two URLs that differ in scheme, host, port, path or query have different
+// names, and neither is a folder of the other's; user, password and fragment do
+// not count. That holds because
+//
+//   - a name without HASH can be read back: it stands for one URL, whose path is
+//     spelled as RFC 3986 has it, with no escape that is not needed
+//   - all else has HASH, 80 bits of the SHA-256 of the URL, before the extension:
+//     what has a query, an empty segment or a slash at the end, characters that
+//     are no part of names, other escapes, too great a length, and what looks as
+//     if it had HASH
+//   - no folder can be taken for a file: a file with an extension (a dot, not the
+//     first character, then a letter and up to 11 letters and digits, or a digit
+//     and letters, as in .7z) lies where the URL says, one without lies in a folder
+//     "-", and a folder that has an extension, is "-" or ends in "+" gets one more
+//     "+"
+//
+// URLs that differ in upper and lower case alone have different names that are
+// twins under [Fold]. File systems that ignore case cannot hold both, so the
+// cache refuses the second; a mark on every path with a capital would spoil more
+// names than it saves. Hosts are lower case, as they mean the same.
+//
+// A URL without a host is a [*NameError].
+func TreeName(u *url.URL) (string, error) {
+	if u.Hostname() == "" {
+		return "", &NameError{Name: u.EscapedPath(), Reason: "the URL has no host; give a name"}
+	}
+	r := resourceOf(u)
+	folders, leaf, exact := r.parts()
+	if !exact || looksMarked(leaf) || len(join(folders, leaf)) > maxTree {
+		leaf = marked(leaf, hashMark(r.String()))
+	}
+	for len(join(folders, leaf)) > maxTree { // the hash stands for what goes
+		folders = folders[:len(folders)-1]
+	}
+	return CleanName(join(folders, leaf))
+}
+
+// join makes the name of a leaf in its folders. It puts a leaf where no folder
+// can be.
+func join(folders []string, leaf string) string {
+	dir := strings.Join(folders, "/") + "/"
+	if _, ext := splitExt(leaf); ext == "" {
+		dir += leafFolder + "/"
+	}
+	return dir + leaf
+}
+
+// Canonical returns what makes a URL the same resource here, in one spelling (RFC
+// 3986, 6.2.2.1 and 6.2.3): scheme, host, port, path and query. Who asks, and for
+// which fragment, does not count. The query may hold secrets: to be hashed, not
+// to be shown.
+func Canonical(u *url.URL) string { return resourceOf(u).String() }
+
+// resource is what makes a URL the one it is, in one spelling (RFC 3986, 6.2.2.1
+// and 6.2.3): scheme and host in lower case, the port always there, the path
+// never empty.
+type resource struct {
+	scheme, host, port string
+	path               string // escaped, as it is sent
+	query              string // with its question mark, if there is one
+}
+
+func resourceOf(u *url.URL) resource {
+	r := resource{
+		scheme: lowerASCII(u.Scheme),
+		host:   lowerASCII(u.Hostname()),
+		port:   u.Port(),
+		path:   "/" + strings.TrimPrefix(u.EscapedPath(), "/"),
+	}
+	if r.port == "" {
+		r.port = map[string]string{"http": "80", "https": "443"}[r.scheme]
+	}
+	if u.ForceQuery || u.RawQuery != "" {
+		r.query = "?" + u.RawQuery
+	}
+	return r
+}
+
+// String returns the URL that is hashed.
+func (r resource) String() string {
+	return r.scheme + "://" + net.JoinHostPort(r.host, r.port) + r.path + r.query
+}
+
+// parts returns the folders and the leaf of the name, and whether the resource
+// can be read back from them. The leaf may be too long yet.
+func (r resource) parts() (folders []string, leaf string, exact bool) {
+	host, exact := r.site()
+	folders, exact = append(folders, host), exact && r.query == ""
+	segments := strings.Split(r.path[1:], "/")
+	last := len(segments) - 1
+	for _, segment := range segments[:last] {
+		part := fitting(unescaped(segment), maxPart-len("+"))
+		exact = exact && segment == escaped(part)
+		folders = append(folders, folder(part))
+	}
+	if segments[last] == "" {
+		return folders, indexLeaf, false
+	}
+	leaf = cmp.Or(portable(unescaped(segments[last])), blank)
+	return folders, leaf, exact && segments[last] == escaped(leaf) && len(leaf) <= maxPart
+}
+
+// site returns the first folder: the host of https on its own port, with "+PORT"
+// for http on any port, and with "+tlsPORT" for https on another one.
+func (r resource) site() (folder string, exact bool) {
+	suffix := ""
+	switch {
+	case r.scheme == "http":
+		suffix = "+" + r.port
+	case r.port != "443":
+		suffix = "+tls" + r.port
+	}
+	// What is neither http nor a port number, for which nobody asks here, gets a
+	// hash; so do addresses with colons, and a dot at the end.
+	exact = isPort(r.port) && (r.scheme == "http" || r.scheme == "https")
+	if !exact {
+		suffix = ""
+	}
+	host := fitting(r.host, maxPart-len(suffix)-len(blank))
+	if isOwn(host) {
+		host = blank + host
+	}
+	return host + suffix, exact && host == r.host && !strings.Contains(host, "+")
+}
+
+// isPort reports whether s is a port number in its one spelling.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && strconv.FormatUint(n, 10) == s
+}
+
+// fitting returns what is nearest to s among the parts of at most limit bytes.
+func fitting(s string, limit int) string {
+	short := cut(portable(s), limit-len(blank))
+	return cmp.Or(portable(short), blank) // the end may be a space or a device now
+}
+
+// escaped is the spelling of a segment with no escape that RFC 3986 (3.3, pchar)
+// does not need. A part whose spelling this is can be read back to it.
+func escaped(segment string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for _, c := range []byte(segment) {
+		if isLetter(c) || isDigit(c) || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// folder makes a part one that neither a file nor the folder of files without
+// extensions can have. It can be undone: less one "+", if there is one.
+func folder(part string) string {
+	_, ext := splitExt(part)
+	if ext != "" || part == leafFolder || strings.HasSuffix(part, "+") {
+		return part + "+"
+	}
+	return part
+}
+
+// lowerASCII leaves other letters alone: what they are in a host's lower case is
+// for IDNA to say, and two spellings of one host may well have two names.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
+}
