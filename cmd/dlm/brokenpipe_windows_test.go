@@ -1,0 +1,5 @@
+package main
+
+import "syscall"
+
+const brokenPipe = syscall.ERROR_BROKEN_PIPE

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	iofs "io/fs"
+	"os"
+	"syscall"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// The exit codes. exitCodesHelp says the same to people.
+const (
+	codeOK        = 0
+	codeFailure   = 1
+	codeUsage     = 2
+	codeNotFound  = 3
+	codeTemporary = 4
+	codeDisk      = 6
+	codeNotOurs   = 8
+	codeRefused   = 9
+	signalBase    = 128
+	exitCodesHelp = `dlm ends with one of these codes:
+
+    0  all files are there
+    1  another failure, or failures of several kinds; also, without a message,
+       when nobody reads the output any more
+    2  the command line is wrong: a flag, a variable, a URL or a name
+    3  a file is not there: the server answered 404 or 410
+    4  trying again later may help: no connection, no address, a silent server,
+       a connection that was cut, --max-time, or the server answered 408, 425,
+       429 or 5xx
+    5  a checksum is not what it should be
+    6  the disk: no space, no permission
+    7  some items of a batch failed
+    8  the directory is in use, or not ours
+    9  the server refused: it answered 401, 403 or 407
+  130  interrupted (Ctrl-C)
+  143  terminated
+
+When several files failed for the same reason, the code is the reason's.`
+)
+
+// usageError is a mistake on the command line or in a DLM_ variable.
+type usageError struct {
+	text string
+	hint string // what to do about it
+}
+
+func (e *usageError) Error() string { return e.text }
+
+// fetchErrors is what failed of a call, each said when it happened.
+type fetchErrors []error
+
+func (e fetchErrors) Error() string   { return errors.Join(e...).Error() }
+func (e fetchErrors) Unwrap() []error { return e }
+
+// fetchError marks an error that has been said.
+type fetchError struct{ error }
+
+func (e *fetchError) Unwrap() error { return e.error }
+
+// exitCode turns the outcome of the program into its exit code.
+func exitCode(err error) int {
+	if stop, ok := errors.AsType[*stopped](err); ok {
+		return stop.code()
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return commonCode(many.Unwrap())
+	}
+	return singleCode(err)
+}
+
+// commonCode is the code that all errors have, or codeFailure.
+func commonCode(errs []error) int {
+	code := exitCode(errs[0])
+	for _, err := range errs[1:] {
+		if exitCode(err) != code {
+			return codeFailure
+		}
+	}
+	return code
+}
+
+// singleCode is the one switch from errors to codes.
+func singleCode(err error) int {
+	switch {
+	case err == nil:
+		return codeOK
+	case isBrokenPipe(err):
+		return codeFailure
+	case isUsage(err):
+		return codeUsage
+	case errors.Is(err, dlmanager.ErrNotCacheDir):
+		return codeNotOurs
+	case errors.Is(err, dlmanager.ErrNotFound):
+		return codeNotFound
+	case isRefusal(err):
+		return codeRefused
+	case isTLS(err):
+		return codeFailure
+	case isMaxTime(err), dlmanager.IsTemporary(err):
+		return codeTemporary
+	case isDisk(err):
+		return codeDisk
+	default:
+		return codeFailure
+	}
+}
+
+func isUsage(err error) bool {
+	_, flag := errors.AsType[*usageError](err)
+	_, url := errors.AsType[*dlmanager.URLError](err)
+	return flag || url || errors.Is(err, dlmanager.ErrInvalidName) || errors.Is(err, dlmanager.ErrNameTaken)
+}
+
+// isRefusal reports whether a server or a proxy wants other credentials.
+func isRefusal(err error) bool {
+	status, ok := errors.AsType[*dlmanager.StatusError](err)
+	return ok && (status.Code == 401 || status.Code == 403 || status.Code == 407)
+}
+
+// isTLS reports whether the two sides do not trust or do not understand each
+// other, which time does not mend.
+func isTLS(err error) bool {
+	_, alert := errors.AsType[tls.AlertError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
+	return alert || record || verify || isUnknownAuthority(err)
+}
+
+func isUnknownAuthority(err error) bool {
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	return unknown
+}
+
+func isMaxTime(err error) bool {
+	_, ok := errors.AsType[*maxTimeError](err)
+	return ok
+}
+
+// isDisk reports whether the operating system refused us a file. The same kinds
+// of error come from the network, wrapped in a TransferError.
+func isDisk(err error) bool {
+	if _, network := errors.AsType[*dlmanager.TransferError](err); network {
+		return false
+	}
+	_, path := errors.AsType[*iofs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	_, call := errors.AsType[*os.SyscallError](err)
+	_, number := errors.AsType[syscall.Errno](err)
+	return path || link || call || number
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// The flags of "dlm get", in the groups that its help shows. Other subcommands
+// take the groups they need.
+
+const (
+	defaultLimit    = 10 << 30
+	defaultKeep     = 5
+	defaultGrace    = 10 * time.Minute
+	defaultParallel = 8
+	defaultStall    = 30 * time.Second
+)
+
+// placeFlags say where the file goes.
+type placeFlags struct {
+	output     string
+	executable bool
+	name       string
+	flags      *pflag.FlagSet
+}
+
+func (f *placeFlags) register(s *flagSet) {
+	f.flags = s.FlagSet
+	s.group("Where the file goes")
+	s.StringVarP(&f.output, "output", "o", "", "put a copy at `PATH`: a file, a directory (one that is there, or ends in /), or - for stdout")
+	s.BoolVarP(&f.executable, "executable", "x", false, "make the file executable")
+	s.StringVar(&f.name, "name", "", "call the file `NAME` in the cache, instead of host/path")
+}
+
+// mode is the permissions of the file, before the umask.
+func (f *placeFlags) mode() os.FileMode {
+	if f.executable {
+		return 0o777
+	}
+	return 0o666
+}
+
+// cacheFlags say which directory the cache is, and what it may hold.
+type cacheFlags struct {
+	dir       string
+	limit     sizeValue
+	keep      countValue
+	grace     durationValue
+	adopt     bool
+	limitFlag *pflag.Flag
+}
+
+func (f *cacheFlags) register(s *flagSet) {
+	f.limit, f.keep, f.grace = defaultLimit, countValue{defaultKeep, 0}, durationValue(defaultGrace)
+	s.group("The cache")
+	s.StringVar(&f.dir, "cache-dir", "", "the cache's `DIR` (default: dlm in the user's cache directory)")
+	s.Var(&f.limit, "size-limit", "what the cache may hold, for this run; 0: any amount (default: what the directory itself says, 10GiB when it is made)")
+	f.limitFlag = s.Lookup("size-limit")
+	f.limitFlag.DefValue = "0" // its usage says more than a figure can
+	s.Var(&f.keep, "keep", "keep the `N` files used last whatever the limit; 0: remove none at all")
+	s.Var(&f.grace, "grace", "keep what was used within `DURATION` whatever the limit")
+	s.BoolVar(&f.adopt, "adopt", false, "make a directory with files in it a cache; they may be removed then")
+}
+
+func (f *cacheFlags) options() []dlmanager.Option {
+	opts := []dlmanager.Option{
+		dlmanager.WithInitialSizeLimit(defaultLimit),
+		dlmanager.WithFileLimit(f.keep.n),
+		dlmanager.WithGrace(time.Duration(f.grace)),
+	}
+	if f.limitFlag.Changed {
+		opts = append(opts, dlmanager.WithSizeLimit(int64(f.limit)))
+	}
+	if f.adopt {
+		opts = append(opts, dlmanager.WithAdopt())
+	}
+	return opts
+}
+
+// transferFlags say how the bytes come.
+type transferFlags struct {
+	parallel  countValue
+	headers   []string
+	userAgent string
+	cacert    string
+	stall     durationValue
+	maxTime   durationValue
+	maxSize   sizeValue
+	sync      choiceValue
+	force     bool
+	flags     *pflag.FlagSet
+}
+
+func (f *transferFlags) register(s *flagSet) {
+	f.parallel, f.stall = countValue{defaultParallel, 1}, durationValue(defaultStall)
+	f.sync = choiceValue{"file", []string{"file", "dir", "none"}}
+	f.flags = s.FlagSet
+	s.group("The transfer")
+	s.BoolVar(&f.force, "force", false, "fetch the file although it is there")
+	s.VarP(&f.parallel, "parallel", "j", "fetch `N` files at once")
+	s.StringArrayVar(&f.headers, "header", nil, "send a header, written `'NAME: VALUE'`, to the URL's own host; @FILE: those in FILE, one a line; may be repeated")
+	s.StringVar(&f.userAgent, "user-agent", "dlm/"+dlmanager.Version, "call us `NAME`")
+	s.StringVar(&f.cacert, "cacert", "", "trust also the certificate authorities in `FILE` (PEM)")
+	s.Var(&f.stall, "stall-timeout", "give up when the server is silent for `DURATION`; 0: never")
+	s.Var(&f.maxTime, "max-time", "give up when the whole command takes longer than `DURATION`; 0: never")
+	s.Var(&f.maxSize, "max-size", "refuse files larger than `SIZE`; 0: none")
+	s.Var(&f.sync, "sync", "what a power loss cannot damage: the file, the directory's entry too, or nothing")
+}
+
+// options also reads the files that the flags name.
+func (f *transferFlags) options() ([]dlmanager.Option, error) {
+	headers, err := parseHeaders(given(f.flags, "header"), f.headers)
+	if err != nil {
+		return nil, err
+	}
+	if !validHeaderValue(f.userAgent) || f.userAgent == "" {
+		return nil, &usageError{text: given(f.flags, "user-agent") + ": empty, or with a control character in it"}
+	}
+	modes := map[string]dlmanager.SyncMode{"file": dlmanager.SyncFile, "dir": dlmanager.SyncDir, "none": dlmanager.SyncNone}
+	opts := []dlmanager.Option{
+		dlmanager.WithMaxConcurrent(f.parallel.n),
+		dlmanager.WithUserAgent(f.userAgent),
+		dlmanager.WithStallTimeout(time.Duration(f.stall)),
+		dlmanager.WithMaxSize(int64(f.maxSize)),
+		dlmanager.WithSync(modes[f.sync.word]),
+	}
+	for _, h := range headers {
+		opts = append(opts, dlmanager.WithHeader(h.name, h.value))
+	}
+	if f.force {
+		opts = append(opts, dlmanager.WithForce())
+	}
+	if f.cacert != "" {
+		transport, err := trusting(given(f.flags, "cacert"), f.cacert)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, dlmanager.WithTransport(transport))
+	}
+	return opts, nil
+}
+
+// outputFlags say what is shown.
+type outputFlags struct {
+	progress choiceValue
+	json     bool
+	quiet    bool
+	verbose  bool
+}
+
+func (f *outputFlags) register(s *flagSet) {
+	f.progress = choiceValue{"auto", []string{"auto", "bar", "plain", "json", "none"}}
+	s.group("What is shown")
+	s.Var(&f.progress, "progress", "how progress is shown on stderr; auto: bars on a terminal, else a line every few seconds")
+	s.BoolVar(&f.json, "json", false, "print a JSON object for each file instead of its path")
+	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but errors")
+	s.BoolVarP(&f.verbose, "verbose", "v", false, "log what is done to stderr")
+}
+
+// flagSet remembers the group of each flag that is defined.
+type flagSet struct {
+	*pflag.FlagSet
+	groups []flagGroup
+}
+
+func newFlagSet(flags *pflag.FlagSet) *flagSet {
+	flags.SortFlags = false // in the order of their definition
+	return &flagSet{FlagSet: flags}
+}
+
+type flagGroup struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+// group begins a group.
+func (s *flagSet) group(title string) {
+	s.endGroup()
+	s.groups = append(s.groups, flagGroup{title: title})
+}
+
+// endGroup puts the flags that are in no group yet into the last one.
+func (s *flagSet) endGroup() {
+	if len(s.groups) == 0 {
+		return
+	}
+	last := &s.groups[len(s.groups)-1]
+	last.flags = pflag.NewFlagSet(last.title, pflag.ContinueOnError)
+	last.flags.SortFlags = false
+	s.VisitAll(func(f *pflag.Flag) {
+		for _, g := range s.groups[:len(s.groups)-1] {
+			if g.flags.Lookup(f.Name) != nil {
+				return
+			}
+		}
+		last.flags.AddFlag(f)
+	})
+}
+
+// helpWidth is how wide help texts are, on any terminal: longer lines are hard to
+// read.
+const helpWidth = 80
+
+// usageByGroup makes a command's help show its flags in their groups.
+func usageByGroup(cmd *cobra.Command, s *flagSet) {
+	s.endGroup()
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
+		w := cmd.OutOrStdout()
+		fmt.Fprintf(w, "Usage:\n  %s\n", cmd.UseLine())
+		if cmd.HasExample() {
+			fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
+		}
+		for _, g := range s.groups {
+			fmt.Fprintf(w, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(helpWidth))
+		}
+		fmt.Fprintf(w, "\nEvery flag has a variable: DLM_CACHE_DIR is --cache-dir, and so on.\nSee also: dlm help cache, dlm help environment, dlm help exit-codes\n")
+		return nil
+	})
+}
+
+// flagProblem turns what pflag says into a usage error. It does not repeat the
+// values of --header: they are secrets.
+func flagProblem(cmd *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	text := err.Error()
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		text = "--" + bad.GetFlag().Name + ": " + valueProblem(bad.GetFlag(), bad.GetValue(), bad.Unwrap())
+	}
+	return &usageError{text: text, hint: "see " + cmd.CommandPath() + " --help"}
+}
+
+// valueProblem says what is wrong with a flag's value.
+func valueProblem(f *pflag.Flag, value string, err error) string {
+	if f.Value.Type() == "bool" {
+		return fmt.Sprintf("%q is neither true nor false", value)
+	}
+	return strings.ReplaceAll(err.Error(), "\n", " ")
+}

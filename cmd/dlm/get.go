@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+const getLong = `Fetch files into the cache and print where they are, one absolute path for each
+URL, in the order of the URLs. A file that is there already is not fetched again.
+An empty line stands for a file that failed; the reason is on stderr, and the
+exit code tells its kind.
+
+A file gets its name only when it is whole. Files are kept until the cache
+exceeds its limit; then those that were used longest ago are removed.`
+
+const getExamples = `  # Fetch a file, or find it in the cache, and use it
+  tar xf "$(dlm get https://example.com/data.tar.gz)"
+
+  # Fetch a program and run it
+  "$(dlm get -x https://example.com/tool)" --version
+
+  # Put a copy somewhere else; several into a directory
+  dlm get -o bin/tool -x https://example.com/tool
+  dlm get -o vendor/ https://example.com/a.zip https://example.com/b.zip
+
+  # With credentials, which go to example.com and nowhere else
+  dlm get --header @token.txt https://example.com/private.zip`
+
+// getCommand is one call of "dlm get".
+type getCommand struct {
+	ui       *ui
+	placing  placeFlags
+	cache    cacheFlags
+	transfer transferFlags
+	output   outputFlags
+}
+
+func newGetCommand(u *ui) *cobra.Command {
+	g := &getCommand{ui: u}
+	cmd := &cobra.Command{
+		Use:     "get [flags] URL...",
+		Short:   "Fetch files into the cache and print their paths",
+		Long:    getLong,
+		Example: getExamples,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.run(cmd.Context(), args)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := newFlagSet(cmd.Flags())
+	g.placing.register(flags)
+	g.cache.register(flags)
+	g.transfer.register(flags)
+	g.output.register(flags)
+	usageByGroup(cmd, flags)
+	completeValues(cmd)
+	return cmd
+}
+
+// run checks all that can be wrong with the call before it touches the disk.
+func (g *getCommand) run(ctx context.Context, urls []string) error {
+	g.ui.setQuiet(g.output.quiet)
+	p, err := newPlan(urls, &g.placing, g.output.json)
+	if err != nil {
+		return err
+	}
+	dir, err := g.cache.locate()
+	if err != nil {
+		return err
+	}
+	opts, err := g.options()
+	if err != nil {
+		return err
+	}
+	if limit := time.Duration(g.transfer.maxTime); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, &maxTimeError{limit})
+		defer cancel()
+	}
+	m, err := dlmanager.NewDownloadManager(dir, opts...)
+	if err != nil {
+		return err
+	}
+	failed := g.fetchAll(ctx, m, p)
+	if err := m.Close(); err != nil {
+		g.ui.failed("cache", err) // the files are there all the same
+	}
+	if err := g.printResults(p); err != nil {
+		return errors.Join(failed, err)
+	}
+	return failed
+}
+
+func (g *getCommand) options() ([]dlmanager.Option, error) {
+	opts, err := g.transfer.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, g.cache.options()...)
+	opts = append(opts,
+		dlmanager.WithMode(g.placing.mode()),
+		dlmanager.WithHooks(dlmanager.Hooks{LimitExceeded: g.warnOfLimit}),
+	)
+	if g.output.verbose {
+		handler := slog.NewTextHandler(g.ui, &slog.HandlerOptions{Level: slog.LevelDebug})
+		opts = append(opts, dlmanager.WithLogger(slog.New(handler)))
+	}
+	return opts, nil
+}
+
+// maxTimeError is the end that --max-time set.
+type maxTimeError struct{ limit time.Duration }
+
+func (e *maxTimeError) Error() string {
+	return fmt.Sprintf("not done within %s", shortDuration(e.limit))
+}
+
+// fetchAll runs all jobs side by side and returns what failed, which it has said
+// by then.
+func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager, p *plan) error {
+	for _, j := range p.jobs {
+		j.download = m.Download(j.url, j.name)
+	}
+	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
+	show := g.follow(p.jobs)
+	// Copies are bounded as downloads are: they compete for the same disk.
+	placing := make(chan struct{}, g.transfer.parallel.n)
+	var wg sync.WaitGroup
+	for _, j := range p.jobs {
+		wg.Go(func() {
+			g.finish(ctx, j, placing)
+			show.finished(j)
+		})
+	}
+	wg.Wait()
+	show.end()
+	var failed fetchErrors
+	for _, j := range p.jobs {
+		if j.err != nil {
+			failed = append(failed, &fetchError{j.err})
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return failed
+}
+
+// finish waits for a job's download, places its file, and says what went wrong.
+func (g *getCommand) finish(ctx context.Context, j *job, placing chan struct{}) {
+	err := j.download.Wait()
+	if err == nil {
+		placing <- struct{}{}
+		err = g.place(ctx, j)
+		<-placing
+	}
+	if errors.Is(err, dlmanager.ErrInterrupted) && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	j.result, j.err = j.download.Result(), err
+	j.over.Store(true)
+	_, signalled := errors.AsType[*stopped](err)
+	switch {
+	case err == nil && !j.result.Verified:
+		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", dlmanager.RedactURL(j.url))
+	case err != nil && !signalled && !isBrokenPipe(err):
+		g.ui.failed(dlmanager.RedactURL(j.url), err)
+	}
+}
+
+// warnOfLimit tells why the cache is larger than it should be.
+func (g *getCommand) warnOfLimit(u dlmanager.LimitUsage) {
+	g.ui.note("the cache exceeds its limit of %s by %s: what is left was used too recently, or is kept by --keep",
+		bytesText(u.Limit), bytesText(u.Over))
+}
+
+// printResults prints a line for each argument. It prints all at once, so that
+// lines and bars never meet on a terminal.
+func (g *getCommand) printResults(p *plan) error {
+	if p.stdout {
+		return nil
+	}
+	var lines strings.Builder
+	for _, j := range p.byArg {
+		if g.output.json {
+			lines.Write(asJSON(j.report()))
+		} else {
+			lines.WriteString(j.path)
+		}
+		lines.WriteByte('\n')
+	}
+	_, err := g.ui.out.WriteString(lines.String())
+	return err
+}

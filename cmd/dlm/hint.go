@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// hintFor says what a person can do about err, "" if there is nothing.
+func hintFor(err error) string {
+	if usage, ok := errors.AsType[*usageError](err); ok {
+		return usage.hint
+	}
+	if status, ok := errors.AsType[*dlmanager.StatusError](err); ok {
+		return statusHint(status)
+	}
+	switch {
+	case errors.Is(err, dlmanager.ErrNotCacheDir):
+		return "--adopt makes it a cache with all that is in it; --cache-dir DIR takes another directory"
+	case errors.Is(err, dlmanager.ErrNameTaken), errors.Is(err, dlmanager.ErrInvalidName):
+		return "--name NAME gives the file another name in the cache"
+	case errors.Is(err, dlmanager.ErrTooLarge):
+		return "--max-size SIZE allows more"
+	case errors.Is(err, dlmanager.ErrStalled):
+		return "--stall-timeout DURATION waits longer for a silent server"
+	case isMaxTime(err):
+		return "--max-time DURATION allows more"
+	case isUnknownAuthority(err):
+		return "--cacert FILE trusts the authority whose certificate is in FILE"
+	case isDisk(err):
+		return diskHint(err)
+	case dlmanager.IsTemporary(err):
+		return "trying again later may help"
+	default:
+		return ""
+	}
+}
+
+func statusHint(e *dlmanager.StatusError) string {
+	switch {
+	case e.Code == 401 || e.Code == 403:
+		return "the server wants credentials, or others: --header 'Authorization: …'"
+	case e.Code == 407:
+		return "the proxy wants credentials: put user:password@ before its host in HTTPS_PROXY"
+	case e.RetryAfter > 0:
+		return fmt.Sprintf("the server asks to try again in %s", span(e.RetryAfter))
+	case dlmanager.IsTemporary(e):
+		return "trying again later may help"
+	default:
+		return ""
+	}
+}
+
+// diskHint names the place, because the message of a failed write names a
+// temporary file.
+func diskHint(err error) string {
+	where := "the directory"
+	if path := pathOf(err); path == os.Stdout.Name() {
+		return "" // the shell put it there
+	} else if path != "" {
+		where = filepath.Dir(path)
+	}
+	switch {
+	case isNoSpace(err):
+		return "there is no space left in " + where + ": free some, or take another directory"
+	case errors.Is(err, iofs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return "files cannot be written in " + where + ": take another directory (--cache-dir, -o)"
+	default:
+		return ""
+	}
+}
+
+func pathOf(err error) string {
+	if e, ok := errors.AsType[*iofs.PathError](err); ok {
+		return e.Path
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.New
+	}
+	return ""
+}
+
+// errorDiskFull is ENOSPC as Windows says it.
+const errorDiskFull = syscall.Errno(112)
+
+func isNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		(filepath.Separator == '\\' && errors.Is(err, errorDiskFull))
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
+)
+
+// TestMain makes the test binary, called dlm, the command itself.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"dlm": main})
+}
+
+// TestScripts runs the scripts in testdata/script, one rule of the command each.
+// They have an origin at $URL, the same over TLS with a file at $HTTPS, whose
+// authority is in ca.pem, and the cache in $WORK/cache.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup:               setUpScript,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code":     runForCode,
+			"requests": countRequests,
+		},
+	})
+}
+
+// raceOptions keeps the race detector, where it is built in, from holding each
+// process up for a second at its end.
+const raceOptions = "atexit_sleep_ms=0"
+
+type originKey struct{}
+
+func setUpScript(env *testscript.Env) error {
+	t := env.T().(testing.TB)
+	o := testorigin.New(t)
+	serveScripts(o)
+	env.Values[originKey{}] = o
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("secure\n"))
+	}))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
+	secure.StartTLS()
+	env.Defer(secure.Close)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "ca.pem"), ca, 0o666); err != nil {
+		return err
+	}
+	env.Setenv("URL", o.URL(""))
+	env.Setenv("HOST", strings.TrimPrefix(o.URL(""), "http://"))
+	env.Setenv("HTTPS", secure.URL+"/file")
+	env.Setenv("DLM_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
+	env.Setenv("GORACE", raceOptions)
+	return nil
+}
+
+// serveScripts gives the origin what the scripts ask for.
+func serveScripts(o *testorigin.Origin) {
+	o.Serve("/hello.txt", []byte("hello\n"))
+	o.Serve("/tool", []byte("#!/bin/sh\necho tool runs\n"))
+	o.Serve("/v1/sums", []byte("one\n"))
+	o.Serve("/v2/sums", []byte("two\n"))
+	o.Serve("/gone", nil, testorigin.Status(http.StatusGone, "gone"))
+	o.Serve("/busy", nil, testorigin.Status(http.StatusServiceUnavailable, "busy"), testorigin.RetryAfter("7"))
+	o.Serve("/teapot", nil, testorigin.Status(http.StatusTeapot, "short and stout"))
+	o.Serve("/login", []byte("secret\n"), testorigin.RequireBasicAuth("user", "word"))
+	o.Serve("/token", []byte("secret\n"), testorigin.RequireHeader("X-Token", "s3cret"))
+	o.Serve("/agent", []byte("agent\n"), testorigin.RequireHeader("User-Agent", "probe/1"))
+	o.Serve("/cut", []byte("this is cut"), testorigin.CutAfter(4))
+	o.Serve("/silent", nil, testorigin.Silent())
+	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
+	o.ServeSize("/big", 1<<20)
+	o.Serve("/control", nil, testorigin.Status(http.StatusBadRequest, "red \x1b[31m alert"), testorigin.ContentType("text/plain"))
+}
+
+// runForCode runs a command and wants its exit code: code 3 dlm get …
+func runForCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N command [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// countRequests wants a number of requests for a path: requests /hello.txt 1
+func countRequests(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: requests PATH N")
+	}
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if got := ts.Value(originKey{}).(*testorigin.Origin).Count(args[0]); got != want {
+		ts.Fatalf("%d requests for %s, want %d", got, args[0], want)
+	}
+}

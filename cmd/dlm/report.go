@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// report is what --json prints of a file. All keys are always there; what does
+// not apply is "" or 0.
+type report struct {
+	URL     string  `json:"url"`  // without secrets
+	Name    string  `json:"name"` // in the cache
+	Path    string  `json:"path"` // absolute; "" if the file is not there
+	Bytes   int64   `json:"bytes"`
+	Origin  string  `json:"origin"`  // fetched, cached, or "" if it failed
+	Seconds float64 `json:"seconds"` // what the download took
+	Error   string  `json:"error"`   // "" if it did not fail
+}
+
+// report returns the outcome of the job.
+func (j *job) report() report {
+	r := report{
+		URL: dlmanager.RedactURL(j.url), Name: j.name, Path: j.path,
+		Bytes: j.result.Bytes, Origin: j.result.Origin.String(), Seconds: j.seconds(),
+	}
+	if j.err != nil {
+		r.Path, r.Origin, r.Bytes = "", "", 0
+		r.Error = describe("", j.err)
+	}
+	return r
+}
+
+// asJSON encodes what cannot fail to be encoded. URLs keep their & as it is.
+func asJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
