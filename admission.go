@@ -61,62 +61,72 @@ func (m *DownloadManager) isOf(d *Download, info fs.Info) (bool, error) {
 	return false, nil
 }
 
+// pending is what a download has to wait for before it may begin.
+type pending struct {
+	earlier *Download // of the same name, stopped and not over yet; nil: none
+	ticket  *ticket   // its place in the queue; nil before it has one
+}
+
+func (m *DownloadManager) pendingOf(d *Download) pending {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.waits[d]
+}
+
+// enqueue gives the download its place in the queue.
+func (m *DownloadManager) enqueue(d *Download) *ticket {
+	t := m.queue.enter()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waits[d] = pending{ticket: t}
+	return t
+}
+
 func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.Info, error) {
-	waited, err := m.awaitPredecessor(ctx, d)
+	p := m.pendingOf(d)
+	if p.earlier != nil {
+		// Before the queue: its finished hook may need a place there.
+		select {
+		case <-p.earlier.Done():
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+		p.ticket = m.enqueue(d)
+	}
+	waited, err := p.ticket.wait(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := m.refuseTwin(ctx, d); err != nil {
-		return nil, nil, err
+	info, err := m.lookAgain(ctx, d, waited || p.earlier != nil)
+	if info != nil || err != nil {
+		p.ticket.leave()
+		return nil, info, err
 	}
-	queued := !m.slots.TryAcquire(1)
-	if queued {
-		if err := m.slots.Acquire(ctx, 1); err != nil {
-			return nil, nil, context.Cause(ctx)
-		}
-	}
-	release := m.hold(d)
-	if waited || queued {
-		// Another process may have fetched it meanwhile.
+	return m.hold(d, p.ticket), nil, nil
+}
+
+// lookAgain looks for what may have changed while the download waited, another
+// process may have fetched the file, and for names that are too much alike.
+func (m *DownloadManager) lookAgain(ctx context.Context, d *Download, waited bool) (*fs.Info, error) {
+	if waited {
 		if info, err := m.look(d); info != nil || err != nil {
-			release()
-			return nil, info, err
+			return info, err
 		}
 	}
-	return release, nil, nil
+	return nil, m.refuseTwin(ctx, d)
 }
 
 // hold keeps the file that the download replaces from being evicted, and
-// returns what ends that and gives back the slot.
-func (m *DownloadManager) hold(d *Download) (release func()) {
-	unhold := func() {}
-	if m.limit != nil {
-		unhold = m.limit.hold(m.shelf, d.name)
+// returns what ends that and gives back the place in the queue.
+func (m *DownloadManager) hold(d *Download, t *ticket) (release func()) {
+	if m.limit == nil {
+		return t.leave
 	}
+	unhold := m.limit.hold(m.shelf, d.name)
 	return func() {
 		unhold()
-		m.slots.Release(1)
+		t.leave()
 	}
-}
-
-// awaitPredecessor waits for the download of the same name that was stopped and
-// is not over, and reports whether there was one.
-func (m *DownloadManager) awaitPredecessor(ctx context.Context, d *Download) (bool, error) {
-	m.mu.Lock()
-	earlier := m.before[d]
-	m.mu.Unlock()
-	if earlier == nil {
-		return false, nil
-	}
-	select {
-	case <-earlier.Done():
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
-	}
-	m.mu.Lock()
-	delete(m.before, d)
-	m.mu.Unlock()
-	return true, nil
 }
 
 // refuseTwin fails when a file is there whose name some file systems take for
@@ -164,12 +174,16 @@ func (m *DownloadManager) open(d *Download) (afero.File, error) { return m.dir.O
 func (m *DownloadManager) leave(d *Download) {
 	key := fs.Fold(d.name)
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.inFlight[key] == d {
 		delete(m.inFlight, key)
 	}
-	delete(m.before, d)
+	place := m.waits[d].ticket
+	delete(m.waits, d)
 	m.failures.add(d.Err())
+	m.mu.Unlock()
+	if place != nil {
+		place.leave() // it failed before it was admitted
+	}
 }
 
 func (m *DownloadManager) gone(d *Download) {

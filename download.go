@@ -268,7 +268,7 @@ func (d *Download) observe(id int, fn ProgressFunc) {
 
 // Progress returns how far the download is.
 func (d *Download) Progress() Progress {
-	current, total, rate := d.meter.read()
+	current, total, rate := d.meter.read(time.Now())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := Progress{State: d.state, Current: current, Total: total, Rate: rate, Attempt: d.attempts}

@@ -579,14 +579,17 @@ func TestRateFollowsTheLastSeconds(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			m.advance(100, time.Now())
 		}
-		_, _, rate := m.read()
+		_, _, rate := m.read(time.Now())
 		assert.InEpsilon(t, 1000, rate, 0.01)
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			m.advance(200, time.Now())
 		}
-		_, _, rate = m.read()
+		_, _, rate = m.read(time.Now())
 		assert.InEpsilon(t, 2000, rate, 0.05)
+		time.Sleep(time.Minute)
+		_, _, rate = m.read(time.Now())
+		assert.Less(t, rate, 1.0, "it fades while nothing comes")
 	})
 }
 

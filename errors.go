@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +34,9 @@ var (
 	// ErrNotCacheDir is matched by the refusal to evict from a directory that
 	// holds files and does not carry the mark of a cache.
 	ErrNotCacheDir = fs.ErrNotCacheDir
+	// ErrFormat is matched when a cache directory was made by a newer program, or
+	// its mark cannot be read.
+	ErrFormat = fs.ErrFormat
 	// ErrNotFound is matched by a StatusError with 404 or 410.
 	ErrNotFound = errors.New("not found")
 	// ErrTooLarge is matched when a body is larger than WithMaxSize allows.
@@ -55,7 +59,7 @@ type StatusError struct {
 
 func (e *StatusError) Error() string {
 	text := "server answered " + e.Status
-	if e.Message != "" {
+	if e.Message != "" && !strings.Contains(e.Status, e.Message) {
 		text += " (" + e.Message + ")"
 	}
 	return e.URL + ": " + text

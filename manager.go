@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"sync"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/dlmanager/dlmanager/fs"
 )
 
@@ -21,17 +19,17 @@ type DownloadManager struct {
 	cfg   managerConfig
 	limit *PersistLimit // nil: no limit
 	shelf *dirShelf     // the directory as the limit sees it; nil without a limit
-	slots *semaphore.Weighted
+	queue *queue
 	own   *http.Client // nil when the caller gave one
 	house housekeeping
 
-	mu       sync.Mutex              // guards all below; no I/O, no callback under it
-	closed   bool                    // no more downloads
-	inFlight map[string]*Download    // by folded name: who asks for one of these joins it
-	alive    map[*Download]struct{}  // in flight, or in their finished hook
-	before   map[*Download]*Download // what a download has to wait for: its stopped predecessor
-	failures failures                // since the last Wait
-	shut     chan struct{}           // closed when Close has begun; nil before
+	mu       sync.Mutex             // guards all below; no I/O, no callback under it
+	closed   bool                   // no more downloads
+	inFlight map[string]*Download   // by folded name: who asks for one of these joins it
+	alive    map[*Download]struct{} // in flight, or in their finished hook
+	waits    map[*Download]pending  // what those in flight have to wait for first
+	failures failures               // since the last Wait
+	shut     chan struct{}          // closed when Close has begun; nil before
 	closeErr error
 }
 
@@ -60,7 +58,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		dir:      d,
 		inFlight: map[string]*Download{},
 		alive:    map[*Download]struct{}{},
-		before:   map[*Download]*Download{},
+		waits:    map[*Download]pending{},
 	}
 	if cfg.defaults.client == nil {
 		m.own = &http.Client{Transport: NewTransport()}
@@ -69,7 +67,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 	if cfg.maxConcurrent < 1 {
 		cfg.maxConcurrent = defaultMaxConcurrent
 	}
-	m.slots = semaphore.NewWeighted(int64(cfg.maxConcurrent))
+	m.queue = newQueue(cfg.maxConcurrent)
 	m.cfg = cfg
 	m.limit = m.chooseLimit()
 	m.house.start(m)
@@ -178,7 +176,7 @@ func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
 		case !other.stopping():
 			return other, nil
 		}
-		m.before[d] = other
+		m.waits[d] = pending{earlier: other}
 	}
 	d.state = StateQueued // nobody else knows d yet; the manager alone starts it
 	m.inFlight[key] = d
@@ -189,15 +187,13 @@ func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
 // lookOrStart finishes the download at once if its file is there, and else
 // starts it.
 func (m *DownloadManager) lookOrStart(d *Download) {
-	m.mu.Lock()
-	waits := m.before[d] != nil
-	m.mu.Unlock()
-	if !waits {
+	if m.pendingOf(d).earlier == nil {
 		info, err := m.look(d)
 		if info != nil || err != nil {
 			m.settle(d, info, err)
 			return
 		}
+		m.enqueue(d) // here and not in the goroutine: first come, first served
 	}
 	go d.live()
 }

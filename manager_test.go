@@ -132,6 +132,41 @@ func TestWhatSomebodyElseFetchedWhileInTheQueueIsFound(t *testing.T) {
 	require.NoError(t, third.Wait(), "the place in the queue was given back")
 }
 
+func TestTheQueueKeepsItsOrder(t *testing.T) {
+	o := testorigin.New(t)
+	var order events
+	m := newManager(t, WithMaxConcurrent(1))
+	first := m.Download(o.Serve("/first", nil, testorigin.Silent()), "first")
+	<-o.Arrived("/first", 1)
+	var want []string
+	for i := range 20 {
+		path := fmt.Sprint("/file", i)
+		d := m.Download(o.Serve(path, []byte("x")), path[1:], WithHooks(Hooks{
+			Finished: func(d *Download) { order.add(filepath.Base(d.Dest())) },
+		}))
+		if i%5 == 4 {
+			d.Cancel() // who gives up in the queue does not take a place with it
+			require.ErrorIs(t, d.Wait(), ErrCanceled)
+			continue
+		}
+		want = append(want, path[1:])
+	}
+	canceled := order.all()
+	first.Cancel()
+	require.NoError(t, m.Wait())
+	assert.Equal(t, want, order.all()[len(canceled):])
+}
+
+func TestWhatFailsBeforeItIsAdmittedGivesItsPlaceBack(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/file", []byte("x"))
+	m := newManager(t, WithMaxConcurrent(1))
+	panics := WithHooks(Hooks{Started: func(*Download) { panic("boom") }})
+	require.ErrorContains(t, m.Download(url, "first", panics).Wait(), "boom")
+	require.NoError(t, m.Download(url, "second").Wait())
+	require.Error(t, m.Wait())
+}
+
 func TestAtMostSoManyAtOnce(t *testing.T) {
 	o := testorigin.New(t)
 	m := newManager(t, WithMaxConcurrent(3))

@@ -44,9 +44,9 @@ func (s State) String() string {
 // meter counts what arrives. One goroutine writes, any may read.
 type meter struct {
 	current, total atomic.Int64
-	rate           atomic.Uint64 // float64 bits
-	windowStart    time.Time     // the writer's
-	windowBytes    int64         // the writer's
+	rate           atomic.Uint64 // float64 bits, as of when the window began
+	windowStart    atomic.Pointer[time.Time]
+	windowBytes    int64 // the writer's
 }
 
 const (
@@ -61,13 +61,19 @@ const (
 func (m *meter) start(total int64, now time.Time) {
 	m.current.Store(0)
 	m.total.Store(total)
-	m.windowStart, m.windowBytes = now, 0
+	m.begin(now)
+}
+
+// begin begins a window.
+func (m *meter) begin(now time.Time) {
+	m.windowStart.Store(&now)
+	m.windowBytes = 0
 }
 
 func (m *meter) advance(n int64, now time.Time) {
 	m.current.Add(n)
 	m.windowBytes += n
-	elapsed := now.Sub(m.windowStart)
+	elapsed := now.Sub(*m.windowStart.Load())
 	if elapsed < rateWindow {
 		return
 	}
@@ -77,11 +83,18 @@ func (m *meter) advance(n int64, now time.Time) {
 		rate = before*keep + rate*(1-keep)
 	}
 	m.rate.Store(math.Float64bits(rate))
-	m.windowStart, m.windowBytes = now, 0
+	m.begin(now)
 }
 
-func (m *meter) read() (current, total int64, rate float64) {
-	return m.current.Load(), m.total.Load(), math.Float64frombits(m.rate.Load())
+// read returns what is known at now. The rate fades while nothing comes.
+func (m *meter) read(now time.Time) (current, total int64, rate float64) {
+	rate = math.Float64frombits(m.rate.Load())
+	if began := m.windowStart.Load(); began != nil {
+		if silence := now.Sub(*began) - rateMemory; silence > 0 {
+			rate *= math.Exp(-silence.Seconds() / rateMemory.Seconds())
+		}
+	}
+	return m.current.Load(), m.total.Load(), rate
 }
 
 // observers are the functions that follow one download.

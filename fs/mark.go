@@ -14,6 +14,9 @@ import (
 // carries no mark: they are somebody's, and must not be evicted by surprise.
 var ErrNotCacheDir = errors.New("not a cache directory")
 
+// ErrFormat is matched by the refusal of a directory whose mark is not known.
+var ErrFormat = errors.New("unknown format of cache directory")
+
 // formatVersion is the version of the layout. Directories of a lower one are
 // read, directories of a higher one are refused.
 const formatVersion = 1
@@ -77,10 +80,10 @@ func (d *Dir) readMark() (bool, error) {
 	}
 	version, err := parseFormat(text)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", d.Path(formatFile), err)
+		return false, fmt.Errorf("%w: %s: %w", ErrFormat, d.Path(formatFile), err)
 	}
 	if version > formatVersion {
-		return false, fmt.Errorf("%s has format %d, this program knows formats up to %d: use a newer program or another directory", d.path, version, formatVersion)
+		return false, fmt.Errorf("%w: %s has format %d, this program knows formats up to %d: use a newer program or another directory", ErrFormat, d.path, version, formatVersion)
 	}
 	d.marked = true
 	return true, d.readConfig()

@@ -93,7 +93,7 @@ func singleCode(err error) int {
 		return codeFailure
 	case isUsage(err):
 		return codeUsage
-	case errors.Is(err, dlmanager.ErrNotCacheDir):
+	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat):
 		return codeNotOurs
 	case errors.Is(err, dlmanager.ErrNotFound):
 		return codeNotFound
