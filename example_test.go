@@ -21,13 +21,13 @@ func origin() (url, dir string, done func()) {
 		}
 		fmt.Fprint(w, "#!/bin/sh\necho hello\n")
 	}))
-	dir, err := os.MkdirTemp("", "dlmanager-example-")
+	temp, err := os.MkdirTemp("", "dlmanager-example-")
 	if err != nil {
 		panic(err)
 	}
-	return s.URL, filepath.Join(dir, "cache"), func() {
+	return s.URL, filepath.Join(temp, "cache"), func() {
 		s.Close()
-		_ = os.RemoveAll(dir)
+		_ = os.RemoveAll(temp)
 	}
 }
 
