@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"sync"
@@ -29,7 +30,7 @@ func (f *fetch) receive(body io.Reader, head Head, sink io.WriterAt) (Result, er
 			return result, f.whole(result)
 		}
 		if err != nil {
-			return result, f.fail("read", head.FinalURL, result.N, err)
+			return result, f.fail("read", result.N, err)
 		}
 		if next := buf.follow(n); next != buf {
 			buf.put(b)
@@ -40,10 +41,14 @@ func (f *fetch) receive(body io.Reader, head Head, sink io.WriterAt) (Result, er
 
 // store puts one chunk into the sink.
 func (f *fetch) store(chunk []byte, result *Result, sink io.WriterAt) error {
-	if f.req.MaxSize > 0 && result.N+int64(len(chunk)) > f.req.MaxSize {
-		return &Error{Op: "read", URL: result.FinalURL, Offset: result.N, Err: ErrTooLarge}
+	if err := f.fits(result.N+int64(len(chunk)), result.Head); err != nil {
+		return &Error{Op: "read", URL: result.FinalURL, Offset: result.N, Err: err}
 	}
-	if _, err := sink.WriteAt(chunk, result.N); err != nil {
+	n, err := sink.WriteAt(chunk, result.N)
+	if err == nil && n < len(chunk) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
 		return err
 	}
 	result.CRC32C = crc32.Update(result.CRC32C, castagnoli, chunk)
@@ -51,14 +56,27 @@ func (f *fetch) store(chunk []byte, result *Result, sink io.WriterAt) error {
 	return nil
 }
 
+// fits checks the size of what there will be with the next chunk. net/http ends
+// a body at its Content-Length; another transport may not.
+func (f *fetch) fits(size int64, head Head) error {
+	switch {
+	case f.req.MaxSize > 0 && size > f.req.MaxSize:
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, f.req.MaxSize)
+	case head.Exact && size > head.Total:
+		return errTooLong
+	}
+	return nil
+}
+
 // whole checks the size of what arrived. net/http reports a body that is
 // shorter than its Content-Length; another transport may not.
 func (f *fetch) whole(r Result) error {
 	switch {
-	case r.Exact && r.N != r.Total:
+	case r.Exact && r.N < r.Total:
 		return &Error{Op: "read", URL: r.FinalURL, Offset: r.N, Err: ErrCut}
 	case r.N < f.req.MinSize:
-		return &Error{Op: "read", URL: r.FinalURL, Offset: r.N, Err: ErrTooSmall}
+		err := fmt.Errorf("%w: %d bytes, %d required", ErrTooSmall, r.N, f.req.MinSize)
+		return &Error{Op: "read", URL: r.FinalURL, Offset: r.N, Err: err}
 	}
 	return nil
 }

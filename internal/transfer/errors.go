@@ -3,7 +3,6 @@ package transfer
 import (
 	"errors"
 	"io"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -11,21 +10,22 @@ import (
 
 // Reasons, found in an [*Error] with errors.Is.
 var (
-	ErrStalled           = errors.New("the server went silent")
-	ErrTooLarge          = errors.New("larger than allowed")
-	ErrTooSmall          = errors.New("smaller than required")
-	ErrCut               = errors.New("the body was cut short")
-	ErrEncoded           = errors.New("the server sent the body encoded although asked not to")
-	ErrInsecureRedirect  = errors.New("redirected from https to http, which anybody on the way could change: use the other URL itself if you trust it")
-	ErrTooManyRedirects  = errors.New("stopped after 10 redirects")
-	ErrBadRedirect       = errors.New("redirected to something that is not an http or https URL")
-	errBadContentLength  = errors.New("the announced length makes no sense")
+	ErrStalled          = errors.New("the server went silent")
+	ErrTooLarge         = errors.New("larger than allowed")
+	ErrTooSmall         = errors.New("smaller than required")
+	ErrCut              = errors.New("the server's answer was cut short")
+	ErrEncoded          = errors.New("the server sent the body encoded although asked not to")
+	ErrInsecureRedirect = errors.New("redirected from https to http, which anybody on the way could change: use the other URL itself if you trust it")
+	ErrTooManyRedirects = errors.New("stopped after 10 redirects")
+	ErrBadRedirect      = errors.New("redirected to something that is not an http or https URL")
+
 	errRedirectForbidden = errors.New("the client's own rules forbid the redirect")
+	errTooLong           = errors.New("the body is longer than its announced length")
 )
 
 // Error is a failure on the way.
 type Error struct {
-	Op     string // "get", "follow redirect", "read", "check"
+	Op     string // "get", "follow redirect", "check", "read"
 	URL    string // without secrets
 	Offset int64  // bytes stored so far
 	Err    error
@@ -49,25 +49,23 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return "get " + e.URL + ": " + e.Status }
 
-// quotedError is an error whose text may hold a URL or another thing that came
-// with it; only what stands before the first quote is shown. The error itself
-// stays reachable.
-type quotedError struct{ err error }
-
-func (e quotedError) Error() string {
-	text, _, cut := strings.Cut(e.err.Error(), "\"")
-	if cut {
-		text = strings.TrimRight(text, " :") + " (details withheld: they may hold secrets)"
+// fail makes the error of something that failed on the way: the end of the
+// caller's context, a stall, or err.
+func (f *fetch) fail(op string, offset int64, err error) error {
+	switch ended, stalled := f.watch.ended(); {
+	case ended != nil:
+		return ended
+	case stalled:
+		err = ErrStalled
+	default:
+		err = f.clean(err)
 	}
-	return text
+	return &Error{Op: op, URL: Redact(f.at), Offset: offset, Err: err}
 }
 
-func (e quotedError) Unwrap() error { return e.err }
-
-// plain takes the URL off an error of net/http: it may hold secrets. Errors of
-// the dialer and of TLS name hosts and addresses only; all else is cut where it
-// begins to quote.
-func plain(err error) error {
+// clean takes off an error what net/http, a proxy or a transport of the caller's
+// own put there: URLs with their secrets, lines of the server's answer.
+func (f *fetch) clean(err error) error {
 	for {
 		ue, ok := errors.AsType[*url.Error](err)
 		if !ok {
@@ -76,19 +74,40 @@ func plain(err error) error {
 		err = ue.Err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return cutError{err}
+		return cleanError{text: ErrCut.Error(), err: errors.Join(ErrCut, err)}
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
+	text := f.secrets().hide(shown(err.Error()))
+	if text == err.Error() {
 		return err
 	}
-	if strings.Contains(err.Error(), "\"") {
-		return quotedError{err}
-	}
-	return err
+	return cleanError{text: text, err: err}
 }
 
-// cutError is ErrCut with its cause.
-type cutError struct{ err error }
+// cleanError is an error with another text. What it stands for can be asked of
+// it, but it does not unwrap: whoever prints a whole chain must not find the
+// text that was replaced.
+type cleanError struct {
+	text string
+	err  error
+}
 
-func (e cutError) Error() string   { return ErrCut.Error() }
-func (e cutError) Unwrap() []error { return []error{ErrCut, e.err} }
+func (e cleanError) Error() string        { return e.text }
+func (e cleanError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e cleanError) As(target any) bool   { return errors.As(e.err, target) }
+
+// withheld says that an error's text ends before its end.
+const withheld = " (details withheld: they may hold secrets)"
+
+// shown returns an error's text up to where it begins to quote something or to
+// name a URL, without what could move a terminal's cursor.
+func shown(text string) string {
+	before, _, cut := strings.Cut(text, `"`)
+	if at := strings.Index(before, "://"); at >= 0 {
+		before, cut = before[:1+strings.LastIndexByte(before[:at], ' ')], true
+	}
+	before = printable(before)
+	if cut {
+		before = strings.TrimRight(before, " :'") + withheld
+	}
+	return before
+}

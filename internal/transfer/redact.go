@@ -1,7 +1,10 @@
 package transfer
 
 import (
+	"fmt"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -27,43 +30,105 @@ func Redact(u *url.URL) string {
 	return shown.String()
 }
 
-// redactQuery keeps the names of parameters that have a value; a part without
-// "=" may be a token by itself.
+// redactQuery keeps the names of parameters that have a value. A part without
+// one may be a token by itself, also if it ends in "=", as base64 does.
 func redactQuery(query string) string {
 	parts := strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' })
 	for i, part := range parts {
-		name, _, hasValue := strings.Cut(part, "=")
-		if !hasValue {
+		name, value, _ := strings.Cut(part, "=")
+		if strings.Trim(value, "=") == "" {
 			parts[i] = hidden
 			continue
 		}
-		parts[i] = name + "=" + hidden
+		parts[i] = graphic(name) + "=" + hidden
 	}
 	return strings.Join(parts, "&")
 }
 
+// graphic escapes what a query may hold as it is and a terminal should not get.
+func graphic(name string) string {
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		if c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
 // RedactString is Redact for text that may not be a URL. Of text that cannot be
-// parsed it shows what stands before anything that could be secret: the scheme.
+// parsed, or in which a user may hide where none belongs, it shows what stands
+// before anything that could be secret: the scheme, if it is one that we know.
 func RedactString(raw string) string {
 	u, err := url.Parse(raw)
 	if err == nil && (u.Host != "" || (u.User == nil && u.Opaque == "" && !strings.Contains(u.Path, "@"))) {
 		return Redact(u)
 	}
-	scheme, _, ok := strings.Cut(raw, ":")
-	if ok && isScheme(scheme) {
-		return scheme + ":" + hidden
+	scheme, _, _ := strings.Cut(raw, ":")
+	for _, known := range []string{"http", "https", "ftp", "file"} {
+		if strings.EqualFold(scheme, known) {
+			return known + ":" + hidden
+		}
 	}
 	return hidden
 }
 
-func isScheme(s string) bool {
-	if s == "" || len(s) > 10 {
-		return false
+// secrets are words that must not be shown, longest first.
+type secrets []string
+
+// minSecret is the length from which on a word is looked for. Shorter ones are
+// in every other sentence by chance, and protect nothing.
+const minSecret = 6
+
+// secrets returns what the requests so far have sent that nobody else should
+// see. It costs too much to be done before something has failed.
+func (f *fetch) secrets() secrets {
+	var s secrets
+	s.addURL(f.req.URL)
+	for _, req := range f.via {
+		s.addURL(req.URL)
 	}
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return false
+	for _, values := range f.req.Header {
+		for _, v := range values {
+			s.add(strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(" ,;=\"", r) })...)
 		}
 	}
-	return true
+	slices.SortFunc(s, func(a, b string) int { return len(b) - len(a) })
+	return s
+}
+
+func (s *secrets) addURL(u *url.URL) {
+	if user := u.User; user != nil {
+		password, _ := user.Password()
+		req := http.Request{Header: http.Header{}}
+		req.SetBasicAuth(user.Username(), password)
+		s.add(user.Username(), password, user.String(), strings.TrimPrefix(req.Header.Get("Authorization"), "Basic "))
+	}
+	s.add(u.Fragment, u.RawFragment)
+	for part := range strings.FieldsFuncSeq(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, value, _ := strings.Cut(part, "=")
+		if strings.Trim(value, "=") == "" {
+			value = name
+		}
+		plain, _ := url.QueryUnescape(value)
+		s.add(value, plain)
+	}
+}
+
+func (s *secrets) add(words ...string) {
+	for _, word := range words {
+		if len(word) >= minSecret {
+			*s = append(*s, word)
+		}
+	}
+}
+
+// hide returns the text without the secrets.
+func (s secrets) hide(text string) string {
+	for _, word := range s {
+		text = strings.ReplaceAll(text, word, hidden)
+	}
+	return text
 }

@@ -2,14 +2,16 @@ package transfer
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
-// maxRedirects is what browsers and net/http take for a loop, halved by habit:
-// curl's 50 and this differ on no honest server.
+// maxRedirects is net/http's own bound. Browsers take 20 and curl 50; honest
+// servers need three or four.
 const maxRedirects = 10
 
 // drain is how much of a redirect's body is read so that its connection can be
@@ -20,55 +22,115 @@ const drain = 4 << 10
 // net/http forwards a caller's headers to any host, sends a Referer with the
 // query, and quotes URLs in its errors.
 func (f *fetch) respond() (*http.Response, error) {
-	client := *f.req.Client
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	at, private := f.req.URL, true
-	var via []*http.Request
-	for {
-		req, err := f.request(at, private)
+	f.at = f.req.URL
+	req, err := f.request(f.at, true)
+	if err != nil {
+		return nil, f.fail("get", 0, err)
+	}
+	f.private = true
+	for send := f.sender(); ; {
+		resp, err := send(req)
+		f.via = append(f.via, req)
 		if err != nil {
-			return nil, f.fail("get", Redact(at), 0, err)
-		}
-		f.watch.arm()
-		resp, err := client.Do(req)
-		f.watch.disarm()
-		if err != nil {
-			return nil, f.fail("get", Redact(at), 0, err)
+			return nil, f.fail("get", 0, err)
 		}
 		if !isRedirect(resp) {
 			return resp, nil
 		}
-		via = append(via, req)
-		next, err := f.next(at, resp, len(via))
-		if err == nil {
-			err = f.ask(next, via)
-		}
+		next, err := f.follow(resp)
 		if errors.Is(err, http.ErrUseLastResponse) {
 			return resp, nil
 		}
-		f.discard(resp.Body)
 		if err != nil {
-			return nil, &Error{Op: "follow redirect", URL: Redact(at), Err: err}
+			_ = resp.Body.Close()
+			return nil, &Error{Op: "follow redirect", URL: Redact(f.at), Err: err}
 		}
-		private = private && sameOrigin(at, next)
-		at = next
+		f.discard(resp.Body)
+		req, f.at = next, next.URL
 	}
+}
+
+// sender returns a function that sends a request and follows nothing.
+func (f *fetch) sender() func(*http.Request) (*http.Response, error) {
+	client := *f.req.Client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	end := time.Now().Add(client.Timeout)
+	return func(req *http.Request) (*http.Response, error) {
+		if client.Timeout > 0 { // of all requests together, as in net/http
+			client.Timeout = max(time.Until(end), 1)
+		}
+		req.Header.Set("Accept-Encoding", "identity")
+		f.watch.arm()
+		defer f.watch.disarm()
+		return client.Do(req)
+	}
+}
+
+// follow returns the request that the redirect leads to, if it may be followed.
+func (f *fetch) follow(resp *http.Response) (*http.Request, error) {
+	if len(f.via) > maxRedirects {
+		return nil, ErrTooManyRedirects
+	}
+	to, err := target(f.at, resp.Header.Get("Location"))
+	if err != nil {
+		return nil, err
+	}
+	private := f.private && sameOrigin(f.at, to)
+	req, err := f.request(to, private)
+	if err != nil {
+		return nil, ErrBadRedirect // the error would quote it
+	}
+	req.Response = resp
+	if err := f.ask(req); err != nil {
+		return nil, err
+	}
+	f.private = private
+	return req, nil
+}
+
+// target returns where a Location leads from a URL, if it is a place to go to.
+func target(from *url.URL, location string) (*url.URL, error) {
+	to, err := from.Parse(location)
+	if err != nil || to.Hostname() == "" {
+		return nil, ErrBadRedirect // the parser's error would quote it
+	}
+	to.User = nil // a server has no say in who we are
+	switch scheme := strings.ToLower(to.Scheme); {
+	case scheme != "http" && scheme != "https":
+		return nil, ErrBadRedirect
+	case scheme == "http" && strings.EqualFold(from.Scheme, "https"):
+		return nil, ErrInsecureRedirect
+	}
+	return to, nil
+}
+
+// ask asks the caller's client whether it would follow, too. As in net/http, it
+// may change the request.
+func (f *fetch) ask(req *http.Request) error {
+	check := f.req.Client.CheckRedirect
+	if check == nil {
+		return nil
+	}
+	err := check(req, f.via)
+	if err == nil || errors.Is(err, http.ErrUseLastResponse) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errRedirectForbidden, f.clean(err))
 }
 
 // request makes the request for one hop. What is private goes to the origin of
 // the first URL alone, and after a redirect has left it to nobody any more.
 func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
-	target := *at
-	target.User = nil
-	target.Fragment, target.RawFragment = "", ""
-	req, err := http.NewRequestWithContext(f.watch.ctx, http.MethodGet, target.String(), nil)
+	plain := *at
+	plain.User = nil
+	plain.Fragment, plain.RawFragment = "", ""
+	req, err := http.NewRequestWithContext(f.watch.ctx, http.MethodGet, plain.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	if private {
 		f.addPrivate(req)
 	}
-	req.Header.Set("Accept-Encoding", "identity")
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", f.req.UserAgent)
 	}
@@ -79,7 +141,8 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 // they say otherwise.
 func (f *fetch) addPrivate(req *http.Request) {
 	for key, values := range f.req.Header {
-		req.Header[http.CanonicalHeaderKey(key)] = append([]string(nil), values...)
+		key = http.CanonicalHeaderKey(key)
+		req.Header[key] = append(req.Header[key], values...)
 	}
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host // net/http sends it from here
@@ -98,42 +161,6 @@ func isRedirect(resp *http.Response) bool {
 		return resp.Header.Get("Location") != ""
 	}
 	return false
-}
-
-// next returns where the redirect leads, if it may be followed.
-func (f *fetch) next(at *url.URL, resp *http.Response, hops int) (*url.URL, error) {
-	if hops > maxRedirects {
-		return nil, ErrTooManyRedirects
-	}
-	to, err := at.Parse(resp.Header.Get("Location"))
-	if err != nil || to.Hostname() == "" {
-		return nil, ErrBadRedirect // the parser's error would quote it
-	}
-	to.User = nil
-	switch {
-	case to.Scheme != "http" && to.Scheme != "https":
-		return nil, ErrBadRedirect
-	case strings.EqualFold(at.Scheme, "https") && to.Scheme == "http":
-		return nil, ErrInsecureRedirect
-	}
-	return to, nil
-}
-
-// ask asks the caller's client whether it would follow, too.
-func (f *fetch) ask(to *url.URL, via []*http.Request) error {
-	check := f.req.Client.CheckRedirect
-	if check == nil {
-		return nil
-	}
-	req, err := f.request(to, false)
-	if err != nil {
-		return ErrBadRedirect
-	}
-	err = check(req, via)
-	if err == nil || errors.Is(err, http.ErrUseLastResponse) {
-		return err
-	}
-	return errors.Join(errRedirectForbidden, plain(err))
 }
 
 // discard ends a body that is not wanted.

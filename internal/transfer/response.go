@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -24,29 +25,39 @@ func (f *fetch) accept(resp *http.Response) (Head, error) {
 		return Head{}, f.statusError(resp)
 	}
 	head := readHead(resp)
-	if err := f.judge(resp.Header, head); err != nil {
+	head.FinalURL = Redact(f.at)
+	if err := f.judge(resp, head); err != nil {
 		return Head{}, &Error{Op: "check", URL: head.FinalURL, Err: err}
 	}
 	return head, nil
 }
 
 // judge refuses by the headers what need not be read.
-func (f *fetch) judge(h http.Header, head Head) error {
-	for _, coding := range h.Values("Content-Encoding") {
-		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
-			return ErrEncoded
-		}
+func (f *fetch) judge(resp *http.Response, head Head) error {
+	if isEncoded(resp) {
+		return ErrEncoded
 	}
 	if !head.Exact {
 		return nil
 	}
 	switch {
 	case f.req.MaxSize > 0 && head.Total > f.req.MaxSize:
-		return ErrTooLarge
+		return fmt.Errorf("%w: %d bytes announced, %d allowed", ErrTooLarge, head.Total, f.req.MaxSize)
 	case head.Total < f.req.MinSize:
-		return ErrTooSmall
+		return fmt.Errorf("%w: %d bytes announced, %d required", ErrTooSmall, head.Total, f.req.MinSize)
 	}
 	return nil
+}
+
+// isEncoded reports whether the body is not, or was not on its way, the file
+// itself. A transport of the caller's own may have decoded it.
+func isEncoded(resp *http.Response) bool {
+	for _, coding := range resp.Header.Values("Content-Encoding") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return true
+		}
+	}
+	return resp.Uncompressed
 }
 
 // readHead reads the headers of a 200.
@@ -55,7 +66,6 @@ func readHead(resp *http.Response) Head {
 		Total:           resp.ContentLength,
 		Exact:           resp.ContentLength >= 0,
 		Proven:          resp.ContentLength >= 0 || resp.ProtoMajor >= 2 || isChunked(resp),
-		FinalURL:        Redact(resp.Request.URL),
 		ETag:            resp.Header.Get("ETag"),
 		LastModified:    resp.Header.Get("Last-Modified"),
 		ContentType:     resp.Header.Get("Content-Type"),
@@ -89,59 +99,74 @@ func dispositionName(field string) string {
 	if err != nil {
 		return ""
 	}
-	name := path.Base(strings.ReplaceAll(params["filename"], `\`, "/"))
+	name := path.Base(strings.ReplaceAll(printable(params["filename"]), `\`, "/"))
 	if name == "." || name == "/" || name == ".." {
 		return ""
 	}
-	return printable(name, messageRunes)
+	return shorten(name)
 }
 
 // statusError reads what an answer that is no file says of itself. Its body is
-// not downloaded.
+// not downloaded. The answer stands, whatever happens to its text.
 func (f *fetch) statusError(resp *http.Response) error {
 	e := &StatusError{
 		Code:       resp.StatusCode,
-		Status:     printable(resp.Status, messageRunes),
-		URL:        Redact(resp.Request.URL),
+		Status:     f.quote(resp.Status),
+		URL:        Redact(f.at),
 		RetryAfter: resp.Header.Get("Retry-After"),
 	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.Header.Get("Content-Encoding") == "" && (kind == "" || strings.HasPrefix(kind, "text/plain") || strings.HasSuffix(kind, "json")) {
+	if isText(resp) {
 		f.watch.arm()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, messageRead)) // what comes is enough
 		f.watch.disarm()
-		e.Message = printable(string(text), messageRunes)
-	}
-	_ = resp.Body.Close()
-	if ended, _ := f.watch.ended(); ended != nil && e.Message == "" {
-		return ended
+		e.Message = f.quote(string(text))
 	}
 	return e
 }
 
-// printable returns at most limit runes of text as one line, without what could
-// move a terminal's cursor or make it look like something else.
-func printable(text string, limit int) string {
+// isText reports whether a person can read the body: plain text, and what
+// services and object stores answer to programs. A web page says little.
+func isText(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return !isEncoded(resp) && (kind == "" || kind == "text/plain" ||
+		strings.HasSuffix(kind, "json") || strings.HasSuffix(kind, "/xml"))
+}
+
+// quote returns what the server says in a form that may be shown. Servers like
+// to repeat the request, with its secrets.
+func (f *fetch) quote(text string) string {
+	return shorten(f.secrets().hide(printable(text)))
+}
+
+// printable returns text as one line, without what could move a terminal's
+// cursor or make it look like something else.
+func printable(text string) string {
 	var b strings.Builder
-	count, space := 0, false
+	space := false
 	for _, r := range text {
 		switch {
 		case unicode.IsSpace(r):
 			space = b.Len() > 0
-			continue
 		case r == utf8.RuneError || !unicode.IsPrint(r):
-			continue
-		}
-		if count == limit {
-			b.WriteString("…")
-			break
-		}
-		if space {
-			b.WriteByte(' ')
+		default:
+			if space {
+				b.WriteByte(' ')
+			}
 			space = false
+			b.WriteRune(r)
 		}
-		b.WriteRune(r)
-		count++
 	}
 	return b.String()
+}
+
+// shorten cuts text after messageRunes.
+func shorten(text string) string {
+	count := 0
+	for at := range text {
+		if count == messageRunes {
+			return text[:at] + "…"
+		}
+		count++
+	}
+	return text
 }

@@ -78,18 +78,9 @@ func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 
 // fetch is one call of Fetch.
 type fetch struct {
-	req   Request
-	watch *watch
-}
-
-// fail makes the error of something that failed on the way: the end of the
-// caller's context, a stall, or err.
-func (f *fetch) fail(op, url string, offset int64, err error) error {
-	switch ended, stalled := f.watch.ended(); {
-	case ended != nil:
-		return ended
-	case stalled:
-		err = ErrStalled
-	}
-	return &Error{Op: op, URL: url, Offset: offset, Err: plain(err)}
+	req     Request
+	watch   *watch
+	at      *url.URL        // of the latest request
+	private bool            // the latest request may carry what is private
+	via     []*http.Request // the requests so far
 }

@@ -14,22 +14,21 @@ type watch struct {
 	ctx    context.Context // of the requests
 	cancel context.CancelCauseFunc
 	limit  time.Duration
-	timer  *time.Timer // nil without a limit
+	timer  *time.Timer // nil until first armed
 }
 
 func newWatch(parent context.Context, limit time.Duration) *watch {
 	ctx, cancel := context.WithCancelCause(parent)
-	w := &watch{parent: parent, ctx: ctx, cancel: cancel, limit: limit}
-	if limit > 0 {
-		w.timer = time.AfterFunc(limit, func() { cancel(ErrStalled) })
-		w.timer.Stop()
-	}
-	return w
+	return &watch{parent: parent, ctx: ctx, cancel: cancel, limit: limit}
 }
 
 // arm starts the clock, from the full limit.
 func (w *watch) arm() {
-	if w.timer != nil {
+	switch {
+	case w.limit <= 0:
+	case w.timer == nil:
+		w.timer = time.AfterFunc(w.limit, func() { w.cancel(ErrStalled) })
+	default:
 		w.timer.Reset(w.limit)
 	}
 }

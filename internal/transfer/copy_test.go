@@ -1,0 +1,149 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
+)
+
+// discarding is a sink for measuring.
+type discarding struct{}
+
+func (discarding) Start(Head) error                       { return nil }
+func (discarding) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
+
+// receive copies a body as Fetch does.
+func receive(t testing.TB, from io.Reader, to io.WriterAt) Result {
+	w := newWatch(context.Background(), time.Hour)
+	defer w.stop()
+	f := &fetch{watch: w}
+	result, err := f.receive(from, Head{Total: -1}, to)
+	require.NoError(t, err)
+	return result
+}
+
+// chunks is a body that comes in chunks of given sizes, of 0 as much as there
+// is room for; it notes how much room there was.
+type chunks struct {
+	sizes []int
+	room  []int
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	if len(c.sizes) == 0 {
+		return 0, io.EOF
+	}
+	n := c.sizes[0]
+	if n == 0 {
+		n = len(p)
+	}
+	c.sizes = c.sizes[1:]
+	c.room = append(c.room, len(p))
+	return n, nil
+}
+
+func TestBuffersFollowTheStream(t *testing.T) {
+	const k = 1 << 10
+	for name, c := range map[string]struct{ sizes, room []int }{
+		"fast":              {[]int{0, 0, 0, 0, 0}, []int{32 * k, 128 * k, 512 * k, 1024 * k, 1024 * k}},
+		"slow":              {[]int{1000, 1, 31 * k, 1000}, []int{32 * k, 32 * k, 32 * k, 32 * k}},
+		"fast, then slow":   {[]int{0, 0, 0, 1, 1, 1, 1}, []int{32 * k, 128 * k, 512 * k, 1024 * k, 512 * k, 128 * k, 32 * k}},
+		"neither":           {[]int{0, 64 * k, 64 * k, 8 * k}, []int{32 * k, 128 * k, 128 * k, 128 * k}},
+		"slow, then faster": {[]int{5, 0, 5, 5}, []int{32 * k, 32 * k, 128 * k, 32 * k}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from := &chunks{sizes: c.sizes}
+			receive(t, from, discarding{})
+			require.Equal(t, c.room, from.room)
+		})
+	}
+}
+
+func TestChecksumOverOddChunks(t *testing.T) {
+	want := content(t, 1<<20)
+	sizes := []int{1, 7, 4095, 3, 32 << 10, 65537, 2, 0}
+	from, step := bytes.NewReader(want), 0
+	m := &memory{}
+	result := receive(t, readFunc(func(p []byte) (int, error) {
+		n := sizes[step%len(sizes)]
+		step++
+		if n == 0 || n > len(p) {
+			n = len(p)
+		}
+		return from.Read(p[:n])
+	}), m)
+	require.True(t, bytes.Equal(want, m.data))
+	require.Equal(t, crc32.Checksum(want, castagnoli), result.CRC32C)
+	require.EqualValues(t, len(want), result.N)
+}
+
+func TestBytesThatComeWithAnErrorAreStored(t *testing.T) {
+	w := newWatch(t.Context(), 0)
+	defer w.stop()
+	f := &fetch{watch: w, req: Request{URL: parse(t, "http://h/")}}
+	m := &memory{}
+	_, err := f.receive(readFunc(func(p []byte) (int, error) { return copy(p, "last"), io.ErrUnexpectedEOF }), Head{Total: -1}, m)
+	failed := requireFailure(t, err, ErrCut)
+	require.EqualValues(t, 4, failed.Offset)
+	require.Equal(t, "last", string(m.data))
+}
+
+func TestAChunkCostsNoAllocation(t *testing.T) {
+	cost := func(n int) float64 {
+		sizes := make([]int, n)
+		return testing.AllocsPerRun(5, func() {
+			receive(t, &chunks{sizes: sizes, room: make([]int, 0, n)}, discarding{})
+		})
+	}
+	// Some slack: a pool may be emptied meanwhile.
+	require.Less(t, cost(2000), cost(10)+20)
+}
+
+func BenchmarkFetch(b *testing.B) {
+	for _, size := range []struct {
+		name  string
+		bytes int64
+	}{{"1KiB", 1 << 10}, {"1MiB", 1 << 20}, {"256MiB", 256 << 20}} {
+		b.Run(size.name, func(b *testing.B) {
+			o := testorigin.New(b)
+			transport := NewTransport()
+			defer transport.CloseIdleConnections()
+			req := Request{
+				URL: parse(b, o.ServeSize("/f", size.bytes)), UserAgent: "bench",
+				Stall: stall, Client: &http.Client{Transport: transport},
+			}
+			b.SetBytes(size.bytes)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := Fetch(b.Context(), req, discarding{})
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkReceive is the copy alone: buffers, checksum, stall clock.
+func BenchmarkReceive(b *testing.B) {
+	const size = 64 << 20
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		left := size
+		receive(b, readFunc(func(p []byte) (int, error) {
+			if left == 0 {
+				return 0, io.EOF
+			}
+			n := min(len(p), left)
+			left -= n
+			return n, nil
+		}), discarding{})
+	}
+}
