@@ -13,7 +13,7 @@ import (
 )
 
 // origin is a server with one file, and a cache directory, for the examples.
-func origin() (url, dir string, done func()) {
+func origin() (url, cache string, done func()) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/tool" {
 			http.NotFound(w, r)

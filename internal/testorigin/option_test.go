@@ -39,8 +39,8 @@ func TestServeSize(t *testing.T) {
 	assert.True(t, string(want) == get(t, o, u).body)
 	assert.True(t, string(want[7:99]) == get(t, o, u, "Range", "bytes=7-98").body)
 
-	huge := ask(t, o, http.MethodHead, o.ServeSize("/huge", math.MaxInt64))
-	assert.EqualValues(t, math.MaxInt64, huge.ContentLength)
+	huge := ask(t, o, http.MethodHead, o.ServeSize("/huge", int64(math.MaxInt64)))
+	assert.EqualValues(t, int64(math.MaxInt64), huge.ContentLength)
 }
 
 func TestSequence(t *testing.T) {

@@ -53,9 +53,9 @@ func (c *chunks) Read(p []byte) (int, error) {
 func TestBuffersFollowTheStream(t *testing.T) {
 	const k = 1 << 10
 	for name, c := range map[string]struct{ sizes, room []int }{
-		"fast":              {[]int{0, 0, 0, 0, 0}, []int{32 * k, 128 * k, 512 * k, 1024 * k, 1024 * k}},
+		"fast":              {[]int{0, 0, 0, 0, 0}, []int{32 * k, 128 * k, 512 * k, 2048 * k, 2048 * k}},
 		"slow":              {[]int{1000, 1, 31 * k, 1000}, []int{32 * k, 32 * k, 32 * k, 32 * k}},
-		"fast, then slow":   {[]int{0, 0, 0, 1, 1, 1, 1}, []int{32 * k, 128 * k, 512 * k, 1024 * k, 512 * k, 128 * k, 32 * k}},
+		"fast, then slow":   {[]int{0, 0, 0, 1, 1, 1, 1}, []int{32 * k, 128 * k, 512 * k, 2048 * k, 512 * k, 128 * k, 32 * k}},
 		"neither":           {[]int{0, 64 * k, 64 * k, 8 * k}, []int{32 * k, 128 * k, 128 * k, 128 * k}},
 		"slow, then faster": {[]int{5, 0, 5, 5}, []int{32 * k, 32 * k, 128 * k, 32 * k}},
 	} {

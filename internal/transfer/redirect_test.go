@@ -182,12 +182,16 @@ func TestWhatIsPrivateStaysWithItsOrigin(t *testing.T) {
 func TestWhatIsPrivateDoesNotComeBack(t *testing.T) {
 	a, b := testorigin.New(t), testorigin.New(t)
 	a.Serve("/end", []byte("x"))
-	b.Serve("/mid", nil, testorigin.Redirect(a.URL("/end"), 302))
+	b.Serve("/mid", nil, testorigin.Redirect("/mid2", 302))
+	b.Serve("/mid2", nil, testorigin.Redirect(a.URL("/back"), 302))
+	a.Serve("/back", nil, testorigin.Redirect("/end", 302))
 	a.Serve("/second", nil, testorigin.Redirect(b.URL("/mid"), 302))
 	_, _, err := get(t, a.Serve("/start", nil, testorigin.Redirect("/second", 302)), private)
 	require.NoError(t, err)
 	requirePrivate(t, true, a.Requests("/second")[0])
 	requirePrivate(t, false, b.Requests("/mid")[0])
+	requirePrivate(t, false, b.Requests("/mid2")[0])
+	requirePrivate(t, false, a.Requests("/back")[0])
 	requirePrivate(t, false, a.Requests("/end")[0])
 }
 

@@ -179,6 +179,37 @@ func TestAStatusStandsWhenItsTextStalls(t *testing.T) {
 	})
 }
 
+// A sink that is slow for longer than the limit leaves the clock off; what comes
+// after it has the full limit again.
+func TestTheClockStartsAgainAfterASlowSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{onWrite: func([]byte, int64) error { time.Sleep(stall + 7*time.Second); return nil }}
+		took, err := inBubble(t, m, func(conn net.Conn, _ string) {
+			say(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+			say(conn, "a")
+			silence(conn)
+		}, nil)
+		requireFailure(t, err, ErrStalled)
+		require.Equal(t, stall+7*time.Second+stall, took)
+	})
+}
+
+func TestTheWatchLeavesNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t.Context(), stall)
+		w.arm()
+		w.disarm()
+		time.Sleep(10 * stall)
+		require.NoError(t, w.ctx.Err())
+		w.stop()
+		require.False(t, w.timer.Stop(), "it is stopped")
+		w.look() // fired while it was being stopped
+		require.False(t, w.timer.Stop(), "it is not set again")
+		_, stalled := w.ended()
+		require.False(t, stalled)
+	})
+}
+
 // The client's Timeout is for the whole of a download, not for every request of
 // a chain of redirects.
 func TestTheClientsTimeoutIsForAllRequests(t *testing.T) {

@@ -1,0 +1,36 @@
+# A list of shortcuts; what the checks do is written in .ci/run.
+.DEFAULT_GOAL := help
+.PHONY: help check check-20 test race lint fuzz cross e2e bench fmt
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: ## what CI runs, without installing packages and without the real server
+	bash .ci/run test format lint imports modules cross race repeat fuzz
+
+check-20: ## part of check: the tests of the library and the command, 20 times in a row
+	bash .ci/run repeat
+
+test: ## all tests
+	go test ./...
+
+race: ## all tests with the race detector; they must leave nothing behind
+	bash .ci/run race
+
+lint: ## gofmt, gofumpt, go vet, staticcheck, the import rule, go.mod
+	bash .ci/run format lint imports modules
+
+fuzz: ## each fuzz target for some seconds (FUZZ_EACH=10 FUZZ_ALL=100)
+	bash .ci/run fuzz
+
+cross: ## build and vet for every system that is promised
+	bash .ci/run cross
+
+e2e: ## the built command against a real nginx (needs nginx, curl, openssl, jq)
+	bash .ci/run e2e
+
+bench: ## the built command against curl (RUNS=5 SIZE_MIB=1024; needs nginx)
+	bash .ci/bench-curl
+
+fmt: ## format all Go files
+	go tool -modfile=tools/go.mod gofumpt -w .
