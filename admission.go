@@ -91,13 +91,16 @@ func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.I
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		}
+	}
+	looked := p.ticket != nil // when the download was asked for
+	if p.ticket == nil {
 		p.ticket = m.enqueue(d)
 	}
 	waited, err := p.ticket.wait(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := m.lookAgain(ctx, d, waited || p.earlier != nil)
+	info, err := m.lookAgain(ctx, d, waited || !looked)
 	if info != nil || err != nil {
 		p.ticket.leave()
 		return nil, info, err
@@ -119,13 +122,16 @@ func (m *DownloadManager) lookAgain(ctx context.Context, d *Download, waited boo
 // hold keeps the file that the download replaces from being evicted, and
 // returns what ends that and gives back the place in the queue.
 func (m *DownloadManager) hold(d *Download, t *ticket) (release func()) {
-	if m.limit == nil {
-		return t.leave
+	unhold := func() {}
+	if m.limit != nil {
+		unhold = m.limit.hold(m.shelf, d.name)
 	}
-	unhold := m.limit.hold(m.shelf, d.name)
 	return func() {
 		unhold()
 		t.leave()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.waits, d) // to begin again, it has to queue again
 	}
 }
 

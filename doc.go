@@ -20,6 +20,10 @@
 // file system, when all has arrived that the server announced. A download that
 // fails, is cancelled or dies with its process leaves the name as it was.
 //
+// A request that fails for a passing reason is followed by another one, as the
+// [RequestStrategy] says, which goes on where the first ended if and only if the
+// server proves that the content is the same. Two versions never become one.
+//
 // Finished files and what running downloads have reserved stay within the limit,
 // except for the newest few files (WithFileLimit), those used within the grace
 // time (WithGrace), and a single file that is larger than the limit; when these
@@ -33,8 +37,8 @@
 //
 // # What it does not promise
 //
-// A download that was cut is not tried again and not continued. Two processes
-// that ask for one file at once may each fetch it; the result is whole all the
+// A download that was interrupted, or whose process died, begins anew the next
+// time. Two processes that ask for one file at once may each fetch it; the result is whole all the
 // same. Each process counts what it knows of the directory against the limit, so
 // that several of them together may exceed it by what they fetch at once. A path
 // that was handed out is not protected from eviction beyond the grace time.

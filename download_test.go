@@ -127,7 +127,7 @@ func (d *Download) close2() error {
 func TestHookSeesTheOutcomeAndWaitComesAfterIt(t *testing.T) {
 	o := testorigin.New(t)
 	hookOver := false
-	d := NewDownload(o.Serve("/file", nil, testorigin.Status(500, "oops")), filepath.Join(t.TempDir(), "file"),
+	d := NewDownload(o.Serve("/file", nil, testorigin.Status(500, "oops")), filepath.Join(t.TempDir(), "file"), WithStrategy(Once{}),
 		WithHooks(Hooks{Finished: func(d *Download) {
 			assert.Error(t, d.Err())
 			assert.False(t, d.IsRunning())
@@ -338,7 +338,7 @@ func TestErrorStatusIsAnErrorWithItsFirstBytes(t *testing.T) {
 	for _, code := range []int{400, 401, 403, 404, 410, 416, 429, 500, 503} {
 		dir := t.TempDir()
 		d := NewDownload(o.Serve(fmt.Sprint("/", code), nil, testorigin.Status(code, "the reason"), testorigin.RetryAfter("7")),
-			filepath.Join(dir, "file"))
+			filepath.Join(dir, "file"), WithStrategy(Once{}))
 		err := d.Wait()
 		status, ok := errors.AsType[*StatusError](err)
 		require.True(t, ok, "%v", err)
@@ -349,7 +349,7 @@ func TestErrorStatusIsAnErrorWithItsFirstBytes(t *testing.T) {
 		requireEmpty(t, dir)
 	}
 	dir := t.TempDir()
-	err := NewDownload(o.Serve("/endless", nil, testorigin.Endless(), testorigin.Status(500, "x")), filepath.Join(dir, "file")).Wait()
+	err := NewDownload(o.Serve("/endless", nil, testorigin.Endless(), testorigin.Status(500, "x")), filepath.Join(dir, "file"), WithStrategy(Once{})).Wait()
 	require.Error(t, err, "an endless error body is not read to its end")
 	requireEmpty(t, dir)
 }
@@ -384,7 +384,7 @@ func TestAFailedDownloadLeavesTheOldFile(t *testing.T) {
 		"/cut": testorigin.CutAfter(10), "/reset": testorigin.ResetAfter(10), "/encoded": testorigin.Gzip(),
 		"/status": testorigin.Status(404, ""),
 	} {
-		require.Error(t, NewDownload(o.ServeSize(path, 1000, opt), dest).Wait(), path)
+		require.Error(t, NewDownload(o.ServeSize(path, 1000, opt), dest, WithStrategy(Once{})).Wait(), path)
 		requireContent(t, "old", dest)
 		requireNoPartials(t, dir)
 	}
@@ -522,7 +522,7 @@ func TestAServerThatIsSilentIsAStall(t *testing.T) {
 		"/headers": testorigin.Silent(), "/body": testorigin.SilentAfter(10),
 	} {
 		dir := t.TempDir()
-		err := NewDownload(o.ServeSize(path, 1000, opt), filepath.Join(dir, "file"), WithStallTimeout(20*time.Millisecond)).Wait()
+		err := NewDownload(o.ServeSize(path, 1000, opt), filepath.Join(dir, "file"), WithStallTimeout(20*time.Millisecond), WithStrategy(Once{})).Wait()
 		require.ErrorIs(t, err, ErrStalled)
 		assert.True(t, IsTemporary(err))
 		requireEmpty(t, dir)
@@ -574,7 +574,7 @@ func TestRetryAfterIsReadAndCapped(t *testing.T) {
 func TestRateFollowsTheLastSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m meter
-		m.start(1<<30, time.Now())
+		m.start(0, 1<<30, time.Now())
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			m.advance(100, time.Now())

@@ -1,6 +1,9 @@
 package dlmanager
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Hooks are functions to call at the events of a download's life. Each may be
 // nil. They are called without a lock held, from the goroutine of the download
@@ -12,6 +15,9 @@ type Hooks struct {
 	// Finished is called once for each download when its outcome stands, also
 	// when the file was there already, and before Wait returns.
 	Finished func(*Download)
+	// Retrying is called when a request has failed and there is going to be
+	// another one, before the wait for it.
+	Retrying func(d *Download, a Attempt, wait time.Duration)
 	// Evicted is called for each file that was removed to keep the limit.
 	Evicted func(Removed)
 	// LimitExceeded is called when the limit is exceeded and nothing that is

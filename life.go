@@ -22,8 +22,9 @@ type life struct {
 	release func() // gives back the place in the queue
 	partial *fs.Partial
 	room    *room // what is reserved in the directory
-	head    transfer.Head
 	fetched transfer.Result
+	tries   Attempt
+	wait    time.Duration // before the next request
 
 	failure error
 }
@@ -68,7 +69,8 @@ func (d *Download) announce() error {
 	return guard("started hook", func() { d.cfg.hooks.Started(d) })
 }
 
-// queue → create, or succeed (somebody else has fetched it), or failed.
+// queue → create, transfer (when it is not the first time), succeed (somebody
+// else has fetched it), or failed.
 func (l *life) queue() step {
 	release, there, err := l.site.admit(l.ctx, l.Download)
 	if err != nil {
@@ -78,6 +80,9 @@ func (l *life) queue() step {
 		return l.found(*there)
 	}
 	l.release = release
+	if l.partial != nil {
+		return l.transfer
+	}
 	return l.create
 }
 
@@ -108,21 +113,77 @@ func (l *life) create() step {
 	return l.transfer
 }
 
-// transfer → land, or failed.
+// transfer → land, reconsider, or failed.
 func (l *life) transfer() step {
 	l.enter(StateTransferring)
 	client, idle := l.client()
 	defer idle()
 	l.countAttempt()
+	before := l.fetched
 	var err error
 	l.fetched, err = transfer.Fetch(l.ctx, transfer.Request{
-		URL: l.url, Header: l.cfg.header, UserAgent: l.cfg.userAgent,
+		URL: l.url, Header: l.cfg.header, UserAgent: l.cfg.userAgent, After: &before,
 		MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize, Stall: l.cfg.stall, Client: client,
 	}, l)
 	if err != nil {
-		return l.fail(fromTransfer(err))
+		return l.reconsider(fromTransfer(err))
 	}
 	return l.land
+}
+
+// reconsider → pause, or failed.
+func (l *life) reconsider(err error) step {
+	wait, again := l.strategyOn(err)
+	if !again {
+		return l.fail(err)
+	}
+	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
+	if hook := l.cfg.hooks.Retrying; hook != nil {
+		if err := guard("retrying hook", func() { hook(l.Download, l.tries, wait) }); err != nil {
+			return l.fail(err)
+		}
+	}
+	l.wait = wait
+	return l.pause
+}
+
+// strategyOn asks the strategy what to do about err. Only the network and the
+// server get another chance: a full disk or a cancelled download does not.
+func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
+	status, refused := errors.AsType[*StatusError](err)
+	if _, cut := errors.AsType[*TransferError](err); !cut && !refused {
+		return 0, false
+	}
+	l.tries.Number++
+	l.tries.Barren++
+	l.tries.Err = err
+	if l.fetched.N > l.tries.Offset {
+		l.tries.Offset, l.tries.Barren = l.fetched.N, 0
+	}
+	if guardErr := guard("strategy", func() { wait, again = l.cfg.strategy.Next(l.tries) }); guardErr != nil {
+		l.cfg.logger.Error("strategy failed", "name", l.name, "error", guardErr)
+		return 0, false
+	}
+	if refused {
+		wait = max(wait, status.RetryAfter)
+	}
+	return wait, again
+}
+
+// pause → queue, or failed. Who waits leaves its place to another.
+func (l *life) pause() step {
+	l.enter(StateWaiting)
+	l.release()
+	l.release = func() {}
+	timer := time.NewTimer(l.wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		l.enter(StateQueued)
+		return l.queue
+	case <-l.ctx.Done():
+		return l.fail(context.Cause(l.ctx))
+	}
 }
 
 // client returns the HTTP client and what gives its idle connections up. One
@@ -135,20 +196,35 @@ func (l *life) client() (client *http.Client, idle func()) {
 	return client, client.CloseIdleConnections
 }
 
-// Start is told by the transfer that the body is about to come.
-func (l *life) Start(head transfer.Head) error {
-	l.head = head
-	var err error
-	if l.room, err = l.site.reserve(l.ctx, l.Download, max(head.Total, 0)); err != nil {
+// Start is told by the transfer that bytes are about to come, from the offset
+// at: 0 when the file begins, or begins anew.
+func (l *life) Start(head transfer.Head, at int64) error {
+	if at == 0 && l.fetched.N > 0 {
+		if err := l.partial.Empty(); err != nil {
+			return err
+		}
+	}
+	l.fetched.Head, l.fetched.N = head, at
+	if err := l.reserve(max(head.Total, at)); err != nil {
 		return err
 	}
-	l.meter.start(head.Total, time.Now())
-	return l.observers.notify(l.Download, 0, head.Total)
+	l.meter.start(at, head.Total, time.Now())
+	return l.observers.notify(l.Download, at, head.Total)
+}
+
+// reserve makes room for n bytes in all.
+func (l *life) reserve(n int64) (err error) {
+	if l.room != nil {
+		return l.room.grow(l.ctx, n)
+	}
+	l.room, err = l.site.reserve(l.ctx, l.Download, n)
+	return err
 }
 
 // WriteAt stores what the transfer has received.
 func (l *life) WriteAt(b []byte, off int64) (int, error) {
-	if !l.head.Exact {
+	head := &l.fetched.Head
+	if !head.Exact {
 		if err := l.room.grow(l.ctx, off+int64(len(b))); err != nil {
 			return 0, err
 		}
@@ -159,11 +235,11 @@ func (l *life) WriteAt(b []byte, off int64) (int, error) {
 	}
 	l.meter.advance(int64(n), time.Now())
 	current := off + int64(n)
-	if current > l.head.Total && !l.head.Exact {
-		l.head.Total = -1 // the hint was wrong
+	if current > head.Total && !head.Exact {
+		head.Total = -1 // the hint was wrong
 		l.meter.total.Store(-1)
 	}
-	return n, l.observers.notify(l.Download, current, l.head.Total)
+	return n, l.observers.notify(l.Download, current, head.Total)
 }
 
 // land → succeed, or failed. From here on the download cannot be cancelled.
@@ -184,8 +260,8 @@ func (l *life) land() step {
 	}
 	result := Result{
 		Origin: OriginFetched, Bytes: l.fetched.N, CRC32C: l.fetched.CRC32C,
-		ETag: l.head.ETag, LastModified: l.head.LastModified, FinalURL: l.head.FinalURL,
-		DispositionName: l.head.DispositionName, Verified: l.head.Proven,
+		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL,
+		DispositionName: l.fetched.DispositionName, Verified: l.fetched.Proven,
 	}
 	l.site.landed(l.Download, landing{room: l.room, modTime: modTime, result: result})
 	l.room = nil
@@ -195,11 +271,11 @@ func (l *life) land() step {
 // reportEnd makes the last report (n, n), unless the last write made it.
 func (l *life) reportEnd() error {
 	n := l.fetched.N
-	if n == l.head.Total && n > 0 {
+	if n == l.fetched.Total && n > 0 {
 		return nil
 	}
 	l.meter.total.Store(n)
-	if n == 0 && l.head.Total == 0 {
+	if n == 0 && l.fetched.Total == 0 {
 		return nil // the first report was the last
 	}
 	return l.observers.notify(l.Download, n, n)
@@ -229,6 +305,9 @@ func (l *life) failed() step {
 
 // finish gives back what is held and sets the outcome.
 func (l *life) finish(result Result, err error) {
+	if l.partial != nil {
+		_ = l.partial.Cancel() // it has landed, or was removed, or somebody else fetched the file
+	}
 	l.room.release()
 	l.release()
 	result.Elapsed = time.Since(l.started)

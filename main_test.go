@@ -1,6 +1,8 @@
 package dlmanager
 
 import (
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 	"github.com/spf13/afero"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -22,10 +26,10 @@ func newManager(t testing.TB, opts ...Option) *DownloadManager {
 }
 
 // managerAt returns a manager of dir that the test closes; then nothing on its
-// way may be left in it.
+// way may be left in it. It tries once, unless opts say otherwise.
 func managerAt(t testing.TB, dir string, opts ...Option) *DownloadManager {
 	t.Helper()
-	m, err := NewDownloadManager(dir, opts...)
+	m, err := NewDownloadManager(dir, append([]Option{WithStrategy(Once{})}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, m.Close())
@@ -52,9 +56,28 @@ func requireNoPartials(t testing.TB, dir string) {
 // requireContent asserts what is in a file.
 func requireContent(t testing.TB, want, path string) {
 	t.Helper()
+	require.Equal(t, want, readFile(t, path))
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, want, string(got))
+	return string(got)
+}
+
+// requireSame asserts that the file is the first size bytes of the origin's
+// generated content.
+func requireSame(t testing.TB, size int64, path string) {
+	t.Helper()
+	want, err := io.ReadAll(testorigin.Content(size))
+	require.NoError(t, err)
+	require.True(t, string(want) == readFile(t, path), "not what the origin sent")
+}
+
+func crcOf(t testing.TB, path string) uint32 {
+	t.Helper()
+	return crc32.Checksum([]byte(readFile(t, path)), crc32.MakeTable(crc32.Castagnoli))
 }
 
 // events notes what happens, in order.

@@ -61,6 +61,7 @@ type downloadConfig struct {
 	minSize   int64
 	mode      os.FileMode
 	force     bool
+	strategy  RequestStrategy
 }
 
 func defaultDownloadConfig() downloadConfig {
@@ -70,6 +71,7 @@ func defaultDownloadConfig() downloadConfig {
 		userAgent: defaultUserAgent,
 		stall:     defaultStall,
 		mode:      defaultMode,
+		strategy:  Patient{},
 	}
 }
 
@@ -245,6 +247,12 @@ func WithMinSize(bytes int64) DownloadOption {
 // so, and else left alone.
 func WithMode(perm os.FileMode) DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.mode = perm.Perm() })
+}
+
+// WithStrategy sets what decides whether a request that failed is followed by
+// another one, and after which wait. Default: Patient.
+func WithStrategy(s RequestStrategy) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.strategy = s })
 }
 
 // WithForce fetches the file although it is there; the old one is replaced when

@@ -33,12 +33,13 @@ const (
 	StateNew          State = iota // not started
 	StateQueued                    // waits for its turn
 	StateTransferring              // asks, and receives
+	StateWaiting                   // waits to try again
 	StateLanding                   // all is there: it is flushed and gets its name
 	StateDone                      // Err and Result tell how it ended
 )
 
 func (s State) String() string {
-	return [...]string{"new", "queued", "transferring", "landing", "done"}[s]
+	return [...]string{"new", "queued", "transferring", "waiting", "landing", "done"}[s]
 }
 
 // meter counts what arrives. One goroutine writes, any may read.
@@ -58,8 +59,8 @@ const (
 	rateMemory = 3 * time.Second
 )
 
-func (m *meter) start(total int64, now time.Time) {
-	m.current.Store(0)
+func (m *meter) start(at, total int64, now time.Time) {
+	m.current.Store(at)
 	m.total.Store(total)
 	m.begin(now)
 }

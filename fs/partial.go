@@ -139,6 +139,9 @@ func removeIfUnheld(fsys afero.Fs, temp string) bool {
 // WriteAt stores b at off.
 func (p *Partial) WriteAt(b []byte, off int64) (int, error) { return p.file.WriteAt(b, off) }
 
+// Empty throws away what was written: it was of another version.
+func (p *Partial) Empty() error { return p.file.Truncate(0) }
+
 // ModTime returns the time of the last write, by the file system's clock.
 func (p *Partial) ModTime() (time.Time, error) {
 	fi, err := p.file.Stat()

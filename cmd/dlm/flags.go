@@ -22,6 +22,7 @@ const (
 	defaultGrace    = 10 * time.Minute
 	defaultParallel = 8
 	defaultStall    = 30 * time.Second
+	defaultAttempts = 5
 )
 
 // placeFlags say where the file goes.
@@ -88,6 +89,7 @@ func (f *cacheFlags) options() []dlmanager.Option {
 // transferFlags say how the bytes come.
 type transferFlags struct {
 	parallel  countValue
+	attempts  countValue
 	headers   []string
 	userAgent string
 	cacert    string
@@ -100,12 +102,14 @@ type transferFlags struct {
 }
 
 func (f *transferFlags) register(s *flagSet) {
-	f.parallel, f.stall = countValue{defaultParallel, 1}, durationValue(defaultStall)
+	f.parallel, f.attempts = countValue{defaultParallel, 1}, countValue{defaultAttempts, 1}
+	f.stall = durationValue(defaultStall)
 	f.sync = choiceValue{"file", []string{"file", "dir", "none"}}
 	f.flags = s.FlagSet
 	s.group("The transfer")
 	s.BoolVar(&f.force, "force", false, "fetch the file although it is there")
 	s.VarP(&f.parallel, "parallel", "j", "fetch `N` files at once")
+	s.Var(&f.attempts, "attempts", "give up when `N` requests in a row have brought nothing new; 1: ask once")
 	s.StringArrayVar(&f.headers, "header", nil, "send a header, written `'NAME: VALUE'`, to the URL's own host; @FILE: those in FILE, one a line; may be repeated")
 	s.StringVar(&f.userAgent, "user-agent", "dlm/"+dlmanager.Version, "call us `NAME`")
 	s.StringVar(&f.cacert, "cacert", "", "trust also the certificate authorities in `FILE` (PEM)")
@@ -127,6 +131,7 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	modes := map[string]dlmanager.SyncMode{"file": dlmanager.SyncFile, "dir": dlmanager.SyncDir, "none": dlmanager.SyncNone}
 	opts := []dlmanager.Option{
 		dlmanager.WithMaxConcurrent(f.parallel.n),
+		dlmanager.WithStrategy(dlmanager.Patient{Attempts: f.attempts.n}),
 		dlmanager.WithUserAgent(f.userAgent),
 		dlmanager.WithStallTimeout(time.Duration(f.stall)),
 		dlmanager.WithMaxSize(int64(f.maxSize)),

@@ -108,7 +108,7 @@ func (g *getCommand) options() ([]dlmanager.Option, error) {
 	opts = append(opts, g.cache.options()...)
 	opts = append(opts,
 		dlmanager.WithMode(g.placing.mode()),
-		dlmanager.WithHooks(dlmanager.Hooks{LimitExceeded: g.warnOfLimit}),
+		dlmanager.WithHooks(dlmanager.Hooks{LimitExceeded: g.warnOfLimit, Retrying: g.warnOfRetry}),
 	)
 	if g.output.verbose {
 		handler := slog.NewTextHandler(g.ui, &slog.HandlerOptions{Level: slog.LevelDebug})
@@ -181,6 +181,11 @@ func (g *getCommand) finish(ctx context.Context, j *job, placing chan struct{}) 
 func (g *getCommand) warnOfLimit(u dlmanager.LimitUsage) {
 	g.ui.note("the cache exceeds its limit of %s by %s: what is left was used too recently, or is kept by --keep",
 		bytesText(u.Limit), bytesText(u.Over))
+}
+
+// warnOfRetry tells why it takes longer.
+func (g *getCommand) warnOfRetry(_ *dlmanager.Download, a dlmanager.Attempt, wait time.Duration) {
+	g.ui.note("%v; trying again in %s", a.Err, shortDuration(wait.Round(100*time.Millisecond)))
 }
 
 // printResults prints a line for each argument. It prints all at once, so that

@@ -64,6 +64,7 @@ func setUpScript(env *testscript.Env) error {
 	env.Setenv("HOST", strings.TrimPrefix(o.URL(""), "http://"))
 	env.Setenv("HTTPS", secure.URL+"/file")
 	env.Setenv("DLM_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
+	env.Setenv("DLM_ATTEMPTS", "1") // scripts about failures need not wait
 	env.Setenv("GORACE", raceOptions)
 	return nil
 }
@@ -81,6 +82,8 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/token", []byte("secret\n"), testorigin.RequireHeader("X-Token", "s3cret"))
 	o.Serve("/agent", []byte("agent\n"), testorigin.RequireHeader("User-Agent", "probe/1"))
 	o.Serve("/cut", []byte("this is cut"), testorigin.CutAfter(4))
+	o.ServeSize("/flaky", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(400), testorigin.OK()))
+	o.ServeSize("/flaky2", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(400), testorigin.OK()))
 	o.Serve("/silent", nil, testorigin.Silent())
 	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
 	o.ServeSize("/big", 1<<20)

@@ -127,7 +127,7 @@ func (b *board) row(j *job, p dlmanager.Progress, now time.Time) row {
 	switch {
 	case p.State == dlmanager.StateDone:
 		r.state, r.rate = "placing", 0
-	case p.State == dlmanager.StateLanding, r.silent >= silence:
+	case p.State == dlmanager.StateLanding, p.State == dlmanager.StateWaiting, r.silent >= silence:
 		r.rate = 0
 	}
 	return r

@@ -12,8 +12,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // receive copies the body to the sink, in a loop of our own: io.Copy would hand
 // it to the file's ReadFrom, which takes 32 KiB at a time whatever the speed.
-func (f *fetch) receive(body io.Reader, head Head, sink io.WriterAt) (Result, error) {
-	result := Result{Head: head}
+func (f *fetch) receive(body io.Reader, result Result, sink io.WriterAt) (Result, error) {
 	buf := smallest
 	b := buf.get()
 	defer func() { buf.put(b) }()

@@ -17,7 +17,7 @@ import (
 // discarding is a sink for measuring.
 type discarding struct{}
 
-func (discarding) Start(Head) error                       { return nil }
+func (discarding) Start(Head, int64) error                { return nil }
 func (discarding) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
 
 // receive copies a body as Fetch does.
@@ -25,7 +25,7 @@ func receive(t testing.TB, from io.Reader, to io.WriterAt) Result {
 	w := newWatch(context.Background(), time.Hour)
 	defer w.stop()
 	f := &fetch{watch: w}
-	result, err := f.receive(from, Head{Total: -1}, to)
+	result, err := f.receive(from, Result{Head: Head{Total: -1}}, to)
 	require.NoError(t, err)
 	return result
 }
@@ -90,7 +90,7 @@ func TestBytesThatComeWithAnErrorAreStored(t *testing.T) {
 	defer w.stop()
 	f := &fetch{watch: w, req: Request{URL: parse(t, "http://h/")}}
 	m := &memory{}
-	_, err := f.receive(readFunc(func(p []byte) (int, error) { return copy(p, "last"), io.ErrUnexpectedEOF }), Head{Total: -1}, m)
+	_, err := f.receive(readFunc(func(p []byte) (int, error) { return copy(p, "last"), io.ErrUnexpectedEOF }), Result{Head: Head{Total: -1}}, m)
 	failed := requireFailure(t, err, ErrCut)
 	require.EqualValues(t, 4, failed.Offset)
 	require.Equal(t, "last", string(m.data))

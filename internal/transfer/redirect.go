@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,7 +23,7 @@ const drain = 4 << 10
 // net/http forwards a caller's headers to any host, sends a Referer with the
 // query, and quotes URLs in its errors.
 func (f *fetch) respond() (*http.Response, error) {
-	f.at = f.req.URL
+	f.at, f.via = f.req.URL, nil
 	req, err := f.request(f.at, true)
 	if err != nil {
 		return nil, f.fail("get", 0, err)
@@ -133,6 +134,12 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", f.req.UserAgent)
+	}
+	if f.ranged {
+		req.Header.Set("Range", "bytes="+strconv.FormatInt(f.have.N, 10)+"-")
+		if !f.plain {
+			req.Header.Set("If-Range", f.have.validator())
+		}
 	}
 	return req, nil
 }

@@ -19,17 +19,25 @@ const (
 	messageRunes = 200
 )
 
-// accept checks the response and returns what its headers say.
-func (f *fetch) accept(resp *http.Response) (Head, error) {
-	if resp.StatusCode != http.StatusOK {
-		return Head{}, f.statusError(resp)
+// accept checks the response and takes in what its headers say. What was stored
+// counts on if the response is the rest of it, and no more if it is not.
+func (f *fetch) accept(resp *http.Response, v verdict, total int64) error {
+	if resp.StatusCode != http.StatusOK && v != rest {
+		return f.statusError(resp)
 	}
 	head := readHead(resp)
+	if v == rest {
+		head.Total, head.Exact = total, total >= 0
+	}
 	head.FinalURL = Redact(f.at)
 	if err := f.judge(resp, head); err != nil {
-		return Head{}, &Error{Op: "check", URL: head.FinalURL, Err: err}
+		return &Error{Op: "check", URL: head.FinalURL, Offset: f.have.N, Err: err}
 	}
-	return head, nil
+	if v != rest {
+		f.have = Result{}
+	}
+	f.have.Head = head
+	return nil
 }
 
 // judge refuses by the headers what need not be read.
@@ -60,7 +68,7 @@ func isEncoded(resp *http.Response) bool {
 	return resp.Uncompressed
 }
 
-// readHead reads the headers of a 200.
+// readHead reads the headers of a response with a body to store.
 func readHead(resp *http.Response) Head {
 	head := Head{
 		Total:           resp.ContentLength,
@@ -68,6 +76,7 @@ func readHead(resp *http.Response) Head {
 		Proven:          resp.ContentLength >= 0 || resp.ProtoMajor >= 2 || isChunked(resp),
 		ETag:            resp.Header.Get("ETag"),
 		LastModified:    resp.Header.Get("Last-Modified"),
+		Date:            resp.Header.Get("Date"),
 		ContentType:     resp.Header.Get("Content-Type"),
 		DispositionName: dispositionName(resp.Header.Get("Content-Disposition")),
 	}

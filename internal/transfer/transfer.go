@@ -22,6 +22,7 @@ type Request struct {
 	MaxSize   int64         // bytes; a larger body fails with ErrTooLarge. 0: none
 	Stall     time.Duration // longest silence before the headers, and between bytes. 0: none
 	Client    *http.Client  // required. Its CheckRedirect is asked, too; its Timeout is left alone
+	After     *Result       // what an earlier request of the same URL brought; only the rest is asked for if that is safe. nil: nothing
 }
 
 // Sink is where a transfer puts what it receives. Its methods are called one
@@ -29,8 +30,9 @@ type Request struct {
 // transfer and is returned as it is.
 type Sink interface {
 	// Start is called once, when the headers of an acceptable response are
-	// there, before the first byte.
-	Start(Head) error
+	// there, before the first byte. Bytes will come from the offset at: where
+	// Request.After ended, or 0 when the file begins anew.
+	Start(head Head, at int64) error
 	io.WriterAt
 }
 
@@ -42,6 +44,7 @@ type Head struct {
 	FinalURL        string // the one that answered, without secrets
 	ETag            string // as sent
 	LastModified    string // as sent
+	Date            string // as sent
 	ContentType     string // as sent
 	DispositionName string // the file name that Content-Disposition proposes, if any
 }
@@ -56,24 +59,60 @@ type Result struct {
 // Fetch performs the request and stores its body in sink. When ctx ends, it
 // returns the context's cause at once, unless an answer or the sink had failed
 // before. Failures on the way are an [*Error], answers that are no file a
-// [*StatusError].
+// [*StatusError]. The result tells what is stored also after a failure: a later
+// Fetch can go on from it.
 func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 	w := newWatch(ctx, req.Stall)
 	defer w.stop()
 	f := &fetch{req: req, watch: w}
-	resp, err := f.respond()
+	if req.After != nil {
+		f.have = *req.After
+		f.ranged = f.have.N > 0 && f.have.validator() != ""
+	}
+	resp, v, err := f.exchange()
 	if err != nil {
-		return Result{}, err
+		return f.have, err
 	}
 	defer resp.Body.Close() // reading has shown whether it is whole
-	head, err := f.accept(resp)
-	if err != nil {
-		return Result{}, err
+	if v == complete {
+		return f.have, sink.Start(f.have.Head, f.have.N)
 	}
-	if err := sink.Start(head); err != nil {
-		return Result{}, err
+	if err := sink.Start(f.have.Head, f.have.N); err != nil {
+		return f.have, err
 	}
-	return f.receive(resp.Body, head, sink)
+	return f.receive(resp.Body, f.have, sink)
+}
+
+// exchange asks until there is an answer to take, for the rest if that is safe,
+// and sets what we have and what the answer's head says.
+func (f *fetch) exchange() (*http.Response, verdict, error) {
+	for {
+		resp, err := f.respond()
+		if err != nil {
+			return nil, refused, err
+		}
+		v, total := whole, int64(-1)
+		if f.ranged {
+			v, total = f.have.judge(reply{resp.StatusCode, resp.Header, resp.ContentLength, f.plain})
+		}
+		switch v {
+		case askPlain:
+			f.plain = true
+			_ = resp.Body.Close()
+			continue
+		case startOver:
+			f.ranged = false
+			f.discard(resp.Body)
+			continue
+		case complete:
+			return resp, v, nil
+		}
+		if err := f.accept(resp, v, total); err != nil {
+			_ = resp.Body.Close()
+			return nil, v, err
+		}
+		return resp, v, nil
+	}
 }
 
 // fetch is one call of Fetch.
@@ -83,4 +122,7 @@ type fetch struct {
 	at      *url.URL        // of the latest request
 	private bool            // the latest request may carry what is private
 	via     []*http.Request // the requests so far
+	have    Result          // what is stored
+	ranged  bool            // ask for the rest
+	plain   bool            // and without If-Range
 }

@@ -32,7 +32,7 @@ func TestFetchStoresTheBody(t *testing.T) {
 	require.True(t, bytes.Equal(content(t, size), m.data))
 	require.Equal(t, Head{
 		Total: size, Exact: true, Proven: true, FinalURL: raw + "?sig=xxxxx",
-		ETag: `"v1"`, LastModified: "Mon, 06 May 2024 07:08:09 GMT",
+		ETag: `"v1"`, LastModified: "Mon, 06 May 2024 07:08:09 GMT", Date: result.Date,
 		ContentType: "application/x-tool", DispositionName: "a b.bin",
 	}, result.Head)
 }
@@ -133,7 +133,7 @@ func TestFetchLengths(t *testing.T) {
 			if c.reason == nil {
 				require.NoError(t, err)
 				got := result.Head
-				got.FinalURL, got.ContentType = "", ""
+				got.FinalURL, got.ContentType, got.Date = "", "", ""
 				require.Equal(t, c.head, got)
 				require.Equal(t, c.want, string(m.data))
 				return
@@ -242,5 +242,5 @@ func TestFetchTakesAShortWriteForAFailure(t *testing.T) {
 
 type shortSink struct{}
 
-func (shortSink) Start(Head) error                       { return nil }
+func (shortSink) Start(Head, int64) error                { return nil }
 func (shortSink) WriteAt(b []byte, _ int64) (int, error) { return len(b) - 1, nil }
