@@ -22,6 +22,9 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 	}
 	info, err := m.dir.Stat(d.name)
 	if errors.Is(err, os.ErrNotExist) {
+		if m.limit != nil {
+			m.limit.forget(m.shelf, d.name) // somebody else removed it
+		}
 		return nil, nil
 	}
 	if err != nil {
@@ -40,7 +43,11 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 
 // use records the use of the file that the download found.
 func (m *DownloadManager) use(d *Download, info fs.Info) error {
-	m.dir.Touch(d.name, info, time.Now())
+	now := time.Now()
+	m.dir.Touch(d.name, info, now)
+	if m.limit != nil {
+		m.limit.add(m.shelf, d.name, info.Size, now)
+	}
 	if d.cfg.mode&0o111 != 0 {
 		return m.dir.MakeExecutable(d.name, info)
 	}
@@ -61,10 +68,24 @@ func (m *DownloadManager) isOf(d *Download, info fs.Info) (bool, error) {
 	return false, nil
 }
 
-// pending is what a download has to wait for before it may begin.
+// pending is what a download has to wait for before it may begin, and who waits
+// for it.
 type pending struct {
-	earlier *Download // of the same name, stopped and not over yet; nil: none
-	ticket  *ticket   // its place in the queue; nil before it has one
+	earlier *Download     // of the same name, stopped, and not out of its way yet; nil: none
+	out     chan struct{} // closed when earlier is
+	ticket  *ticket       // its place in the queue; nil before it has one
+	left    chan struct{} // closed when this one is out of the way; nil: nobody waits for it
+}
+
+// waitFor returns what a download has to wait for that follows earlier. It
+// needs mu.
+func (m *DownloadManager) waitFor(earlier *Download) pending {
+	p := m.waits[earlier]
+	if p.left == nil {
+		p.left = make(chan struct{})
+		m.waits[earlier] = p
+	}
+	return pending{earlier: earlier, out: p.left}
 }
 
 func (m *DownloadManager) pendingOf(d *Download) pending {
@@ -76,18 +97,26 @@ func (m *DownloadManager) pendingOf(d *Download) pending {
 // enqueue gives the download its place in the queue.
 func (m *DownloadManager) enqueue(d *Download) *ticket {
 	t := m.queue.enter()
+	m.setTicket(d, t)
+	return t
+}
+
+func (m *DownloadManager) setTicket(d *Download, t *ticket) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.waits[d] = pending{ticket: t}
-	return t
+	p, known := m.waits[d]
+	if !known && t == nil {
+		return
+	}
+	p.ticket = t
+	m.waits[d] = p
 }
 
 func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.Info, error) {
 	p := m.pendingOf(d)
 	if p.earlier != nil {
-		// Before the queue: its finished hook may need a place there.
 		select {
-		case <-p.earlier.Done():
+		case <-p.out:
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		}
@@ -129,9 +158,7 @@ func (m *DownloadManager) hold(d *Download, t *ticket) (release func()) {
 	return func() {
 		unhold()
 		t.leave()
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.waits, d) // to begin again, it has to queue again
+		m.setTicket(d, nil) // to begin again, it has to queue again
 	}
 }
 
@@ -180,15 +207,21 @@ func (m *DownloadManager) open(d *Download) (afero.File, error) { return m.dir.O
 func (m *DownloadManager) leave(d *Download) {
 	key := fs.Fold(d.name)
 	m.mu.Lock()
+	p := m.waits[d]
+	delete(m.waits, d)
 	if m.inFlight[key] == d {
 		delete(m.inFlight, key)
+		if _, atWork := m.waits[p.earlier]; atWork {
+			m.inFlight[key] = p.earlier // it gave up before that one was out of the way
+		}
 	}
-	place := m.waits[d].ticket
-	delete(m.waits, d)
+	if p.left != nil {
+		close(p.left)
+	}
 	m.failures.add(d.Err())
 	m.mu.Unlock()
-	if place != nil {
-		place.leave() // it failed before it was admitted
+	if p.ticket != nil {
+		p.ticket.leave() // it failed before it was admitted
 	}
 }
 

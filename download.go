@@ -77,8 +77,8 @@ type Result struct {
 	FinalURL        string        // the one that sent the file, without secrets
 	DispositionName string        // what Content-Disposition proposed; never used as a name
 	Attempts        int           // requests made, redirects not counted
-	Verified        bool          // the end of the body was proven (false: closed without a length)
-	Elapsed         time.Duration // from the start to the outcome
+	Verified        bool          // false: the file was fetched, and nothing proved that its end was the end
+	Elapsed         time.Duration // from the start to the outcome; 0 for a file that was there
 }
 
 // Origin says where a file came from.
@@ -207,11 +207,12 @@ func (d *Download) halt(why error) {
 	}
 }
 
-// stopping reports whether the end was asked for and has not come.
-func (d *Download) stopping() bool {
+// joinable reports whether the download is on its way to its file: its end has
+// neither come nor been asked for.
+func (d *Download) joinable() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.stop != nil && !d.over
+	return d.stop == nil && !d.over
 }
 
 // IsCanceled reports whether the download was cancelled: asked to, while it is
@@ -256,7 +257,7 @@ func (d *Download) observe(id int, fn ProgressFunc) {
 	d.mu.Lock()
 	succeeded, size := d.over && d.err == nil, d.result.Bytes
 	if !succeeded {
-		d.observers.set(id, fn) // under mu: the last report has not been made yet, or was not for it
+		d.observers.set(id, fn) // under mu: finish tells it the end if nobody else does
 	}
 	d.mu.Unlock()
 	if succeeded && fn != nil {

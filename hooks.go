@@ -8,7 +8,9 @@ import (
 // Hooks are functions to call at the events of a download's life. Each may be
 // nil. They are called without a lock held, from the goroutine of the download
 // (or the caller's, when there was nothing to fetch); the manager goes on only
-// when they return. A hook must not wait for the download it is called for.
+// when they return. Finished may wait for other downloads; the others must not
+// wait for any, since the one they are called for keeps its place in the queue
+// meanwhile. None may close the manager or wait for all its downloads.
 type Hooks struct {
 	// Started is called once for each download, before anything else happens.
 	Started func(*Download)

@@ -41,6 +41,8 @@ func (d *Download) live() {
 		abort(stop) // it was asked to end before it began
 	}
 	l := &life{Download: d, ctx: ctx, started: time.Now(), release: func() {}}
+	defer d.finishAnyway()
+	defer l.giveBack()
 	for next := l.begin; next != nil; {
 		next = next()
 	}
@@ -265,6 +267,11 @@ func (l *life) land() step {
 	}
 	l.site.landed(l.Download, landing{room: l.room, modTime: modTime, result: result})
 	l.room = nil
+	if l.cfg.sync == SyncDir {
+		if err := l.partial.SyncName(); err != nil {
+			return l.fail(err) // the file is there and whole, but that may not outlast a power loss
+		}
+	}
 	return l.succeed(result)
 }
 
@@ -305,29 +312,58 @@ func (l *life) failed() step {
 
 // finish gives back what is held and sets the outcome.
 func (l *life) finish(result Result, err error) {
+	l.giveBack()
+	result.Elapsed = time.Since(l.started)
+	l.Download.finish(result, err)
+}
+
+// giveBack gives back what is held. A second call does nothing.
+func (l *life) giveBack() {
 	if l.partial != nil {
 		_ = l.partial.Cancel() // it has landed, or was removed, or somebody else fetched the file
 	}
 	l.room.release()
 	l.release()
-	result.Elapsed = time.Since(l.started)
-	l.Download.finish(result, err)
+	l.release = func() {}
+}
+
+// errExited is the outcome of a download whose goroutine was ended from within
+// a callback, as testing.T.FailNow does.
+var errExited = errors.New("a callback ended the download's goroutine")
+
+// finishAnyway, deferred, finishes the download if its goroutine ends before it
+// did.
+func (d *Download) finishAnyway() {
+	d.mu.Lock()
+	over := d.over
+	d.mu.Unlock()
+	if !over {
+		d.finish(Result{}, errExited)
+	}
 }
 
 // finish sets the outcome, calls the finished hook and ends all waits.
 func (d *Download) finish(result Result, err error) {
+	defer d.site.gone(d)
 	d.mu.Lock()
+	if errors.Is(err, ErrInterrupted) && d.stop == ErrCanceled {
+		err = ErrCanceled // asked for after the interruption, and before its end
+	}
 	result.Attempts = d.attempts
 	d.state, d.over, d.err, d.result = StateDone, true, err, result
 	d.mu.Unlock()
-	d.logOutcome(result, err)
 	d.site.leave(d)
+	d.logOutcome(result, err)
+	if err == nil {
+		if err := d.observers.tellEnd(d, result.Bytes); err != nil {
+			d.cfg.logger.Warn("progress function failed after the download", "name", d.name, "error", err)
+		}
+	}
 	if d.cfg.hooks.Finished != nil {
 		if err := guard("finished hook", func() { d.cfg.hooks.Finished(d) }); err != nil {
 			d.cfg.logger.Error("finished hook failed", "name", d.name, "error", err)
 		}
 	}
-	d.site.gone(d)
 }
 
 func (d *Download) logOutcome(result Result, err error) {

@@ -1,13 +1,16 @@
 package dlmanager
 
 import (
+	"context"
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/spf13/afero"
@@ -104,4 +107,27 @@ func (e *events) hooks() Hooks {
 		Started:  func(d *Download) { e.add("started " + filepath.Base(d.Dest())) },
 		Finished: func(d *Download) { e.add("finished " + filepath.Base(d.Dest())) },
 	}
+}
+
+// countingDialer counts the connections that are open.
+func countingDialer(dial func(context.Context, string, string) (net.Conn, error), open *atomic.Int32) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err == nil {
+			open.Add(1)
+			conn = &countedConn{Conn: conn, open: open}
+		}
+		return conn, err
+	}
+}
+
+type countedConn struct {
+	net.Conn
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/dlmanager/dlmanager/fs"
@@ -173,10 +175,10 @@ func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
 			return nil, &NameTakenError{Name: d.name, By: other.name, twin: true}
 		case d.derived && identity(other.url) != identity(d.url):
 			return nil, &NameTakenError{Name: d.name, By: other.name}
-		case !other.stopping():
+		case other.joinable():
 			return other, nil
 		}
-		m.waits[d] = pending{earlier: other}
+		m.waits[d] = m.waitFor(other)
 	}
 	d.state = StateQueued // nobody else knows d yet; the manager alone starts it
 	m.inFlight[key] = d
@@ -193,6 +195,8 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 			m.settle(d, info, err)
 			return
 		}
+	}
+	if m.pendingOf(d).earlier == nil {
 		m.enqueue(d) // here and not in the goroutine: first come, first served
 	}
 	go d.live()
@@ -200,16 +204,15 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 
 // settle ends a download that has nothing to fetch, in the caller's goroutine.
 func (m *DownloadManager) settle(d *Download, there *fs.Info, err error) {
-	d.mu.Lock()
-	d.state = StateQueued
-	stop := d.stop
-	d.mu.Unlock()
+	defer d.finishAnyway()
 	if hook := d.announce(); hook != nil && err == nil {
 		err = hook
 	}
-	if err == nil && stop != nil {
-		err = stop
+	d.mu.Lock()
+	if err == nil && d.stop != nil {
+		err = d.stop
 	}
+	d.mu.Unlock()
 	var result Result
 	if err == nil {
 		result, err = d.found(*there)
@@ -246,10 +249,18 @@ func (m *DownloadManager) Downloads() []*Download {
 	return all
 }
 
+// everyAlive returns what is in flight, and what was stopped and has been
+// replaced since.
+func (m *DownloadManager) everyAlive() []*Download {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.alive))
+}
+
 // Cancel cancels the downloads in flight for which cancelIf is true, all if it
 // is nil. It does not wait.
 func (m *DownloadManager) Cancel(cancelIf func(*Download) bool) {
-	for _, d := range m.Downloads() {
+	for _, d := range m.everyAlive() {
 		if cancelIf == nil || cancelIf(d) {
 			d.Cancel()
 		}
@@ -259,7 +270,7 @@ func (m *DownloadManager) Cancel(cancelIf func(*Download) bool) {
 // Interrupt interrupts the downloads in flight for which interruptIf is true,
 // all if it is nil. It does not wait.
 func (m *DownloadManager) Interrupt(interruptIf func(*Download) bool) {
-	for _, d := range m.Downloads() {
+	for _, d := range m.everyAlive() {
 		if interruptIf == nil || interruptIf(d) {
 			d.Interrupt()
 		}

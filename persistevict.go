@@ -54,7 +54,7 @@ func (p *PersistLimit) evict(ctx context.Context, mode passMode) (*pass, error) 
 		return nil, context.Cause(ctx)
 	}
 	e, err := p.runPass(ctx, mode)
-	// The turn is over: a hook may start a download, and wait for it.
+	// The turn is over: a hook may start a download.
 	for _, r := range e.removed {
 		r.shelf.evicted(r.file)
 	}

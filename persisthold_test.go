@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -54,7 +55,7 @@ func TestHoldWaitsForARemovalInFlight(t *testing.T) {
 		s.onRemove = func(string) error { <-proceed; return nil }
 		go func() { assert.NoError(t, p.makeRoom(context.Background())) }()
 		synctest.Wait()
-		p.hold(s, "b")() // another file's hold does not wait
+		release := p.hold(s, "b") // another file's hold does not wait
 		var held atomic.Bool
 		go func() {
 			p.hold(s, "a")()
@@ -66,8 +67,29 @@ func TestHoldWaitsForARemovalInFlight(t *testing.T) {
 		close(proceed)
 		synctest.Wait()
 		assert.True(t, held.Load())
+		release()
 		p.check(t)
 	})
+}
+
+func TestTheEndOfAHoldEvictsWhatHasToGo(t *testing.T) {
+	s := newFakeShelf()
+	p := NewPersistLimit(10, 1)
+	now := time.Now()
+	first, err := p.reserve(t.Context(), s, 6)
+	require.NoError(t, err)
+	second, err := p.reserve(t.Context(), s, 6)
+	require.NoError(t, err)
+	endFirst, endSecond := p.hold(s, "a"), p.hold(s, "b")
+	s.put("a", 6, now)
+	first.land("a", 6, now)
+	s.put("b", 6, now.Add(time.Second))
+	second.land("b", 6, now.Add(time.Second))
+	assert.EqualValues(t, 12, p.Usage().Bytes)
+	endFirst()
+	endSecond()
+	assert.Equal(t, "b", s.left())
+	p.check(t)
 }
 
 func TestForgetShelf(t *testing.T) {

@@ -212,16 +212,26 @@ func (p *PersistLimit) hold(s shelf, name string) (release func()) {
 }
 
 func (p *PersistLimit) unhold(d *limitDir, name string) {
+	if p.endHold(d, name) {
+		_ = p.makeRoom(context.Background()) // which does not end
+	}
+}
+
+// endHold reports whether a file may go now that has to.
+func (p *PersistLimit) endHold(d *limitDir, name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d.holds[name]--; d.holds[name] > 0 {
-		return
+		return false
 	}
 	delete(d.holds, name)
-	if f := d.files[name]; f != nil {
-		f.held = false
-		p.rank.list(f)
+	f := d.files[name]
+	if f == nil {
+		return false
 	}
+	f.held = false
+	p.rank.list(f)
+	return p.over()
 }
 
 // lockDir locks mu and returns what is known of s. A shelf seen for the first

@@ -134,7 +134,7 @@ func TestRegisterDirContentTakesMatchingRegularFilesOnly(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "sub.bin"), 0o777))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, ".dlm", "partial"), 0o777))
 	for _, name := range []string{
-		"a.bin", "b.bin", "c.txt", ".x-1.bin.part", "CACHEDIR.TAG",
+		"a.bin", "b.bin", "c.txt", ".x-1.bin." + strings.Repeat("0", 20) + ".part", "CACHEDIR.TAG",
 		"sub.bin/inner.bin", ".dlm/x.bin", ".dlm/partial/k.part",
 	} {
 		writeUsed(t, filepath.Join(dir, name), 10, newYear)
@@ -155,7 +155,8 @@ func TestRegisterDirContentTakesMatchingRegularFilesOnly(t *testing.T) {
 func TestRegisterRefuses(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, ".dlm"), 0o777))
-	for _, name := range []string{"file", ".dlm/entries", ".file-1.part", "CACHEDIR.TAG"} {
+	hidden := ".file." + strings.Repeat("0", 20) + ".part"
+	for _, name := range []string{"file", ".dlm/entries", hidden, "CACHEDIR.TAG"} {
 		writeUsed(t, filepath.Join(dir, name), 1, newYear)
 	}
 	p := NewPersistLimit(1, 1)
@@ -167,7 +168,7 @@ func TestRegisterRefuses(t *testing.T) {
 		{".", errNotRegular},
 		{".dlm/entries", errOwnFile},
 		{".DLM/entries", errOwnFile},
-		{".file-1.part", errOwnFile},
+		{hidden, errOwnFile},
 		{"CACHEDIR.TAG", errOwnFile},
 	} {
 		err := p.RegisterFile(filepath.Join(dir, tt.name))

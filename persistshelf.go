@@ -170,7 +170,7 @@ func (p *PersistLimit) registerFound(path string) error {
 func isOwn(path string) bool {
 	base := filepath.Base(path)
 	return inOwnDir(path) || base == "CACHEDIR.TAG" ||
-		strings.HasPrefix(base, ".") && strings.HasSuffix(base, ".part")
+		fs.IsHiddenPartial(base)
 }
 
 // inOwnDir reports whether a part of path is a cache's directory for itself,

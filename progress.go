@@ -11,8 +11,9 @@ import (
 // ProgressFunc is told how far a download is, in bytes: first when the headers
 // are there, then as bytes arrive, last with current equal to total. total is
 // -1 while it is unknown. A file that was there already is reported once, as
-// (n, n). Calls for one download come one after the other; the transfer waits
-// for them. A ProgressFunc may call the download's methods, except those that
+// (n, n). Calls for one download come one after the other, and the transfer waits
+// for them; only who follows a download that has succeeded already is told by a
+// call of its own. A ProgressFunc may call the download's methods, except those that
 // wait for it. One that panics fails its download.
 type ProgressFunc func(d *Download, current, total int64)
 
@@ -108,8 +109,9 @@ type observers struct {
 }
 
 type observer struct {
-	id int
-	fn ProgressFunc
+	id   int
+	fn   ProgressFunc
+	told *bool // the end; guarded by calling
 }
 
 // primary is the id of the observer that SetProgress replaces.
@@ -121,7 +123,7 @@ func (o *observers) set(id int, fn ProgressFunc) {
 	defer o.mu.Unlock()
 	list := slices.DeleteFunc(slices.Clone(o.list), func(x observer) bool { return x.id == id })
 	if fn != nil {
-		list = append(list, observer{id, fn})
+		list = append(list, observer{id, fn, new(bool)})
 	}
 	o.list = list
 }
@@ -150,7 +152,24 @@ func (o *observers) notify(d *Download, current, total int64) error {
 	o.calling.Lock()
 	defer o.calling.Unlock()
 	for _, x := range list {
+		*x.told = current == total
 		if err := guard("progress function", func() { x.fn(d, current, total) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellEnd calls those who came when the last report had been made.
+func (o *observers) tellEnd(d *Download, size int64) error {
+	o.calling.Lock()
+	defer o.calling.Unlock()
+	for _, x := range o.snapshot() {
+		if *x.told {
+			continue
+		}
+		*x.told = true
+		if err := guard("progress function", func() { x.fn(d, size, size) }); err != nil {
 			return err
 		}
 	}

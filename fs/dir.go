@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -76,7 +77,9 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 }
 
 func (d *Dir) setRoot(fsys afero.Fs) error {
-	if _, ok := fsys.(*afero.OsFs); !ok {
+	switch fsys.(type) {
+	case *afero.OsFs, afero.OsFs:
+	default:
 		d.fsys = afero.NewBasePathFs(fsys, d.path)
 		return nil
 	}
@@ -160,12 +163,28 @@ func (d *Dir) Open(name string) (afero.File, error) { return d.fsys.Open(name) }
 
 // Create makes a partial file for name. perm counts before the umask.
 func (d *Dir) Create(name string, perm os.FileMode) (*Partial, error) {
+	if err := d.refuseLinks(path.Dir(name)); err != nil {
+		return nil, err
+	}
 	p, err := createPartial(d.fsys, partialDir, key(name), name, perm)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("the cache directory %s was removed while in use, open it again: %w", d.path, err)
 	}
 	return p, err
 }
+
+// refuseLinks fails if a part of the folder's path is a link: it may lead to the
+// cache's own files.
+func (d *Dir) refuseLinks(folder string) error {
+	for ; folder != "."; folder = path.Dir(folder) {
+		if fi, err := Lstat(d.fsys, folder); err == nil && fi.Mode()&os.ModeSymlink != 0 {
+			return &os.PathError{Op: "create", Path: d.Path(folder), Err: errIsLink}
+		}
+	}
+	return nil
+}
+
+var errIsLink = errors.New("a symbolic link: replace it by a folder, or give another name")
 
 // Remove removes the finished file called name, and the folders that are empty
 // then. Not being there is os.ErrNotExist.
@@ -174,12 +193,28 @@ func (d *Dir) Remove(name string) error {
 		return err
 	}
 	d.forget(name)
-	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		if d.fsys.Remove(dir) != nil { // not empty, most often
-			break
-		}
+	for dir := path.Dir(name); dir != "." && d.removeEmpty(dir); dir = path.Dir(dir) {
 	}
 	return nil
+}
+
+// removeEmpty removes the folder if nothing is in it, and reports whether it did.
+func (d *Dir) removeEmpty(folder string) bool {
+	fi, err := Lstat(d.fsys, folder)
+	if err != nil || !fi.IsDir() { // a link is somebody's own
+		return false
+	}
+	if d.root == nil { // afero.MemMapFs removes folders with all that is in them
+		err := d.eachName(context.Background(), folder, func(string) error { return errIsDir })
+		if err != nil {
+			return false
+		}
+	}
+	if d.fsys.Remove(folder) != nil {
+		return false
+	}
+	d.twins.forget(folder)
+	return true
 }
 
 // key is the short hash under which the partial file of a name is kept: 100

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"encoding/binary"
+	"os"
 	"sync"
 	"time"
 
@@ -23,12 +24,34 @@ type Entry struct {
 	LastModified string
 }
 
-// describes reports whether the entry was written for the file that is there.
-// File systems keep times in steps of up to 2 s (FAT); to the second is enough
-// beside the size to tell a file that somebody else put there.
+// describes reports whether the entry was written for the file that is there. A
+// file system that keeps times in steps of a second or two (FAT) may say another
+// time later than it did at first.
 func (e Entry) describes(info Info) bool {
-	d := info.ModTime.Sub(e.ModTime)
-	return e.Size == info.Size && -2*time.Second <= d && d <= 2*time.Second
+	if e.Size != info.Size {
+		return false
+	}
+	const step = 2 * time.Second
+	return e.ModTime.Equal(info.ModTime) ||
+		info.ModTime.Nanosecond() == 0 && e.ModTime.Sub(info.ModTime).Abs() < step
+}
+
+// maxValidator is the longest ETag or Last-Modified that is remembered, in
+// bytes; servers send some forty.
+const maxValidator = 1 << 10
+
+// validatorText returns the field if it can be a validator: visible characters
+// and spaces.
+func validatorText(field string) string {
+	for i := range len(field) {
+		if field[i] < ' ' || field[i] > '~' {
+			return ""
+		}
+	}
+	if len(field) > maxValidator {
+		return ""
+	}
+	return field
 }
 
 // The kinds of record. Records of a kind that is not known are passed over, and
@@ -48,8 +71,8 @@ func (e Entry) encode() []byte {
 	b = binary.AppendVarint(b, e.Fetched.UnixNano())
 	b = binary.LittleEndian.AppendUint32(b, e.CRC32C)
 	b = appendText(b, e.URL)
-	b = appendText(b, e.ETag)
-	return appendText(b, e.LastModified)
+	b = appendText(b, validatorText(e.ETag))
+	return appendText(b, validatorText(e.LastModified))
 }
 
 func appendText(b []byte, s string) []byte {
@@ -137,105 +160,112 @@ func (r *fieldReader) text() string {
 	return string(r.bytes(int(n)))
 }
 
-// entries is the journal of finished files. It is read when an entry is first
-// asked for, and again when one is not found: other processes append, too.
+// entries is the journal of finished files. What was appended since, by this and
+// other processes, is read when an entry is asked for.
 type entries struct {
 	fsys afero.Fs
 	log  *journal.Log
 
-	mu     sync.Mutex // guards all below
-	size   int64      // of the journal when it was read
-	byName map[string]Entry
+	// mu guards all below, and keeps reading, appending and compacting apart: it
+	// is there for the sake of the I/O under it.
+	mu      sync.Mutex
+	byName  map[string]Entry
+	file    os.FileInfo // of the journal that was read; nil: none was
+	size    int64       // it had then
+	end     int64       // of the last record that was read
+	records int         // how many there were
 }
 
 func newEntries(fsys afero.Fs) *entries {
-	return &entries{fsys: fsys, log: journal.New(fsys, entryFile)}
+	return &entries{fsys: fsys, log: journal.New(fsys, entryFile), byName: map[string]Entry{}}
 }
 
 func (e *entries) close() error { return e.log.Close() }
 
+func (e *entries) append(payload []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.log.Append(payload)
+}
+
 // Record remembers the entry of a file that has just got its name.
 func (d *Dir) Record(e Entry) error {
 	d.twins.add(e.Name)
-	if err := d.entries.log.Append(e.encode()); err != nil {
-		return err
-	}
-	d.entries.mu.Lock()
-	defer d.entries.mu.Unlock()
-	if d.entries.byName != nil {
-		d.entries.byName[e.Name] = e
-	}
-	return nil
+	return d.entries.append(e.encode())
 }
 
 // forget records that the file called name is gone.
 func (d *Dir) forget(name string) {
 	d.twins.forget(name)
-	_ = d.entries.log.Append(encodeRemoved(name)) // a hint: the file's absence says it, too
-	d.entries.mu.Lock()
-	defer d.entries.mu.Unlock()
-	delete(d.entries.byName, name)
+	_ = d.entries.append(encodeRemoved(name)) // a hint: the file's absence says it, too
 }
 
 // Entry returns what is remembered of the file called name, whose Stat is info.
 // An entry that was written for another file of that name does not count.
 func (d *Dir) Entry(name string, info Info) (Entry, bool) {
-	if e, ok := d.entries.get(name, info); ok {
-		return e, true
-	}
-	if err := d.entries.load(); err != nil {
-		return Entry{}, false
-	}
-	return d.entries.get(name, info)
-}
-
-func (e *entries) get(name string, info Info) (Entry, bool) {
+	e := d.entries
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.catchUp(); err != nil {
+		return Entry{}, false
+	}
 	entry, ok := e.byName[name]
 	return entry, ok && entry.describes(info)
 }
 
-// load reads the journal if it is not the one that was read last.
-func (e *entries) load() error {
-	fi, err := e.fsys.Stat(entryFile)
+// tidy reads the journal, and writes it anew if most of it is out of date.
+func (e *entries) tidy() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.catchUp()
+}
+
+// catchUp reads what is new in the journal. It needs mu.
+func (e *entries) catchUp() error {
+	f, err := openOwn(e.fsys, entryFile)
 	if err != nil {
 		return err
 	}
-	e.mu.Lock()
-	known := e.byName != nil && e.size == fi.Size()
-	e.mu.Unlock()
-	if known {
+	defer f.Close() // read-only: nothing to lose
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if e.file == nil || fi.Size() < e.size || (fi.Sys() != nil && !os.SameFile(e.file, fi)) {
+		e.byName, e.size, e.end, e.records = map[string]Entry{}, 0, 0, 0 // another journal than the one that was read
+	}
+	e.file = fi
+	if fi.Size() == e.size {
 		return nil
 	}
-	byName := map[string]Entry{}
-	size, records, err := journal.Replay(e.fsys, entryFile, func(payload []byte) {
-		if entry, ok := decodeEntry(payload); ok {
-			byName[entry.Name] = entry
-		} else if name, ok := decodeRemoved(payload); ok {
-			delete(byName, name)
-		}
-	})
+	end, records, err := journal.Replay(f, e.end, e.take)
 	if err != nil {
 		return err
 	}
-	e.mu.Lock()
-	e.size, e.byName = size, byName
-	e.mu.Unlock()
-	if records > compactFrom && records > 2*len(byName) {
-		return e.compact(byName)
+	e.size, e.end, e.records = fi.Size(), end, e.records+records
+	if e.records > compactFrom && e.records > 2*len(e.byName) {
+		return e.compact()
 	}
 	return nil
+}
+
+// take takes in one record.
+func (e *entries) take(payload []byte) {
+	if entry, ok := decodeEntry(payload); ok {
+		e.byName[entry.Name] = entry
+	} else if name, ok := decodeRemoved(payload); ok {
+		delete(e.byName, name)
+	}
 }
 
 // compactFrom is how many records a journal has at least before it is worth
 // writing anew: below, it is some hundred kilobytes.
 const compactFrom = 4096
 
-// compact writes the journal anew with one record a file. Two processes that do
-// so at once write the same, and what a third appends meanwhile is lost: that
-// costs a file its entry, and the next call fetches it again.
-func (e *entries) compact(byName map[string]Entry) error {
+// compact writes the journal anew with one record a file. It needs mu, so that
+// this process appends nothing meanwhile. What another process appends meanwhile
+// is lost: that costs a file its entry, and a derived name a fetch.
+func (e *entries) compact() error {
 	p, err := createPartial(e.fsys, partialDir, key(entryFile), entryFile, 0o666)
 	if err != nil {
 		return err
@@ -248,7 +278,7 @@ func (e *entries) compact(byName map[string]Entry) error {
 		off, buf = off+int64(n), buf[:0]
 		return err
 	}
-	for _, entry := range byName {
+	for _, entry := range e.byName {
 		if buf, err = journal.AppendRecord(buf, entry.encode()); err != nil {
 			return err
 		}
@@ -261,5 +291,6 @@ func (e *entries) compact(byName map[string]Entry) error {
 	if err := flush(); err != nil {
 		return err
 	}
+	e.file = nil // the next look reads the new one
 	return p.Commit(SyncNone)
 }

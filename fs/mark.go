@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/spf13/afero"
 )
 
 // ErrNotCacheDir is matched by the refusal of a directory that holds files and
@@ -115,13 +117,28 @@ func (d *Dir) readConfig() error {
 }
 
 func (d *Dir) readOwn(name string) ([]byte, error) {
-	f, err := d.fsys.Open(name)
+	f, err := openOwn(d.fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxOwnFile))
 	return text, errors.Join(err, f.Close())
 }
+
+// openOwn opens one of the cache's own files for reading. Somebody may have put
+// a pipe in its place, which would hold us for ever.
+func openOwn(fsys afero.Fs, name string) (afero.File, error) {
+	fi, err := Lstat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	return fsys.OpenFile(name, os.O_RDONLY|nonblock, 0)
+}
+
+var errNotRegular = errors.New("not a regular file: remove it")
 
 // isEmpty reports whether nothing but the cache's own files is in the directory.
 func (d *Dir) isEmpty() (bool, error) {

@@ -118,7 +118,7 @@ func removeIfUnheld(fsys afero.Fs, temp string) bool {
 	if fi, err := Lstat(fsys, temp); err == nil && !fi.Mode().IsRegular() {
 		return fsys.Remove(temp) == nil // a link or a pipe: none of ours, and not to be opened
 	}
-	f, err := fsys.Open(temp)
+	f, err := fsys.OpenFile(temp, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return errors.Is(err, os.ErrNotExist)
 	}
@@ -126,14 +126,24 @@ func removeIfUnheld(fsys afero.Fs, temp string) bool {
 	if locked, err := tryLock(f); err != nil || !locked {
 		return false
 	}
-	if unlinked(f) {
-		return true
+	if !isAt(fsys, temp, f) {
+		return false // it has landed or was removed, and the name is another's by now
 	}
 	if runtime.GOOS == "windows" { // which does not remove what is open
 		_ = f.Close()
 	}
 	err = Remove(fsys, temp)
 	return err == nil || errors.Is(err, os.ErrNotExist)
+}
+
+// isAt reports whether the open file is the one that has the name.
+func isAt(fsys afero.Fs, name string, f afero.File) bool {
+	there, err := Lstat(fsys, name)
+	if err != nil {
+		return false
+	}
+	open, err := f.Stat()
+	return err == nil && os.SameFile(there, open)
 }
 
 // WriteAt stores b at off.
@@ -151,9 +161,10 @@ func (p *Partial) ModTime() (time.Time, error) {
 	return fi.ModTime(), nil
 }
 
-// Commit flushes as mode says, closes the file and renames it to its final
-// name, which it replaces; a directory there is an error and stays. A failed
-// flush, close or rename is an error, and then Cancel removes what is left.
+// Commit flushes the data unless mode is SyncNone, closes the file and renames it
+// to its final name, which it replaces; a directory there is an error and stays.
+// After a failed flush, close or rename nothing is left. For SyncDir, call
+// SyncName after it.
 func (p *Partial) Commit(mode SyncMode) error {
 	if !p.end() {
 		return os.ErrClosed
@@ -180,11 +191,12 @@ func (p *Partial) finish(mode SyncMode) error {
 		return err
 	}
 	p.unlock()
-	if mode == SyncDir {
-		return syncDir(p.fsys, path.Dir(p.final))
-	}
 	return nil
 }
+
+// SyncName flushes the folder of a committed file, so that its name outlasts a
+// power loss, too.
+func (p *Partial) SyncName() error { return syncDir(p.fsys, path.Dir(p.final)) }
 
 // restrict takes back the owner's bits that only writing needed.
 func (p *Partial) restrict() error {

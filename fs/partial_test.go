@@ -31,6 +31,7 @@ func TestPartialCommitGivesTheFileItsName(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrNotExist, "the name must not exist before the commit")
 
 		require.NoError(t, p.Commit(SyncDir))
+		require.NoError(t, p.SyncName())
 		assert.Equal(t, "hello world", content(t, d, "sub/folder/file"))
 		requireNoPartials(t, d)
 		require.NoError(t, p.Cancel(), "cancel after commit does nothing")
@@ -252,7 +253,7 @@ func TestSiblingIsHiddenAndStaysUnderNameMax(t *testing.T) {
 			dest := filepath.Join(path, "new", name)
 			p, err := CreateSibling(base, dest, 0o666)
 			require.NoError(t, err)
-			assert.True(t, isHiddenPartial(filepath.Base(p.temp)))
+			assert.True(t, IsHiddenPartial(filepath.Base(p.temp)))
 			assert.Equal(t, filepath.Dir(dest), filepath.Dir(p.temp))
 			require.NoError(t, p.Commit(SyncFile))
 			_, err = base.Stat(dest)

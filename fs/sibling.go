@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -33,9 +34,13 @@ func CreateSibling(fsys afero.Fs, dest string, perm os.FileMode) (*Partial, erro
 	return createPartial(fsys, dir, "."+stem+"."+key(base), filepath.ToSlash(dest), perm)
 }
 
-// isHiddenPartial reports whether the base name is one that CreateSibling gives.
-func isHiddenPartial(base string) bool {
-	return strings.HasPrefix(base, ".") && strings.HasSuffix(base, partialSuffix)
+// hiddenPartial matches the names that CreateSibling gives.
+var hiddenPartial = regexp.MustCompile(`^\..*\.[0-9A-V]{20}(-[0-9a-f]{16})?\.part$`)
+
+// IsHiddenPartial reports whether the base name is one that CreateSibling gives:
+// of a file on its way, not of a finished one.
+func IsHiddenPartial(base string) bool {
+	return strings.HasSuffix(base, partialSuffix) && hiddenPartial.MatchString(base)
 }
 
 // copyBuffer is how much CopyTo moves at a time: from some 256 KiB on, a larger
@@ -64,7 +69,11 @@ func CopyTo(ctx context.Context, src io.Reader, fsys afero.Fs, dest string, perm
 			off += int64(n)
 		}
 		if errors.Is(err, io.EOF) {
-			return p.Commit(mode)
+			err = p.Commit(mode)
+			if err == nil && mode == SyncDir {
+				err = p.SyncName()
+			}
+			return err
 		}
 		if err != nil {
 			return err

@@ -16,12 +16,12 @@ type twins struct {
 	dir  *Dir
 	seed maphash.Seed
 
-	mu      sync.Mutex // guards folders
-	folders map[string]map[uint64]struct{}
+	mu      sync.Mutex                // guards folders
+	folders map[string]map[uint64]int // how many names of a folder have a hash
 }
 
 func newTwins(d *Dir) *twins {
-	return &twins{dir: d, seed: maphash.MakeSeed(), folders: map[string]map[uint64]struct{}{}}
+	return &twins{dir: d, seed: maphash.MakeSeed(), folders: map[string]map[uint64]int{}}
 }
 
 // Twin returns the name of a file that is there and that some file systems
@@ -31,7 +31,7 @@ func (d *Dir) Twin(ctx context.Context, name string) (twin string, found bool, e
 	for part := range strings.SplitSeq(name, "/") {
 		var next []string
 		for _, folder := range paths {
-			same, err := d.twins.lookup(ctx, folder, Fold(part))
+			same, err := d.twins.lookup(ctx, folder, part)
 			if err != nil {
 				return "", false, err
 			}
@@ -50,73 +50,78 @@ func (d *Dir) Twin(ctx context.Context, name string) (twin string, found bool, e
 	return "", false, nil
 }
 
-// lookup returns the paths in the folder whose base names fold to folded.
-func (t *twins) lookup(ctx context.Context, folder, folded string) ([]string, error) {
-	known, err := t.known(ctx, folder)
-	if err != nil {
+// lookup returns the paths in the folder whose base names fold as base does.
+func (t *twins) lookup(ctx context.Context, folder, base string) ([]string, error) {
+	folded := Fold(base)
+	count, err := t.count(ctx, folder, folded)
+	if err != nil || count == 0 {
 		return nil, err
 	}
-	t.mu.Lock()
-	_, may := known[maphash.String(t.seed, folded)]
-	t.mu.Unlock()
-	if !may {
-		return nil, nil
+	exact := path.Join(folder, base)
+	if _, err := Lstat(t.dir.fsys, exact); err == nil && count == 1 && !t.dir.caseless {
+		return []string{exact}, nil // the one there is: no need to list the folder
 	}
 	var same []string
-	err = t.dir.eachName(ctx, folder, func(base string) error {
-		if Fold(base) == folded {
-			same = append(same, path.Join(folder, base))
+	err = t.dir.eachName(ctx, folder, func(other string) error {
+		if Fold(other) == folded {
+			same = append(same, path.Join(folder, other))
 		}
 		return nil
 	})
 	return same, err
 }
 
-// known returns the set for the folder, listed now if it was not before.
-func (t *twins) known(ctx context.Context, folder string) (map[uint64]struct{}, error) {
+// count returns how many names in the folder fold to folded, as far as is known.
+// The folder is listed if it was not before.
+func (t *twins) count(ctx context.Context, folder, folded string) (int, error) {
+	hash := maphash.String(t.seed, folded)
 	t.mu.Lock()
 	known, ok := t.folders[folder]
+	count := known[hash]
 	t.mu.Unlock()
 	if ok {
-		return known, nil
+		return count, nil
 	}
-	known = map[uint64]struct{}{}
+	known = map[uint64]int{}
 	err := t.dir.eachName(ctx, folder, func(base string) error {
-		known[maphash.String(t.seed, Fold(base))] = struct{}{}
+		known[maphash.String(t.seed, Fold(base))]++
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if earlier, ok := t.folders[folder]; ok { // somebody listed it at the same time
-		for h := range known {
-			earlier[h] = struct{}{}
-		}
-		return earlier, nil
+	if _, ok := t.folders[folder]; !ok { // else somebody listed it at the same time
+		t.folders[folder] = known
 	}
-	t.folders[folder] = known
-	return known, nil
+	return t.folders[folder][hash], nil
 }
 
-// add records that the name is there now.
+// add records that the name is there now, for the first time or again.
 func (t *twins) add(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for ; name != "."; name = path.Dir(name) {
 		if known, ok := t.folders[path.Dir(name)]; ok {
-			known[maphash.String(t.seed, Fold(path.Base(name)))] = struct{}{}
+			hash := maphash.String(t.seed, Fold(path.Base(name)))
+			known[hash] = max(known[hash], 1)
 		}
 	}
 }
 
-// forget records that the name is gone. A twin of it, should there be one, is
-// forgotten with it: that costs a warning, not a file.
+// forget records that the file or folder is gone.
 func (t *twins) forget(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.folders[path.Dir(name)], maphash.String(t.seed, Fold(path.Base(name))))
+	delete(t.folders, name)
+	known := t.folders[path.Dir(name)]
+	hash := maphash.String(t.seed, Fold(path.Base(name)))
+	if known[hash] > 1 {
+		known[hash]--
+		return
+	}
+	delete(known, hash)
 }
 
 // Spelling returns how the file that answers to name is really called, where

@@ -13,7 +13,8 @@ import (
 // the calls few, and a bound on memory in a folder with a million files.
 const walkBatch = 1024
 
-// Walk calls fn for every finished file, in no order, until fn or ctx ends it.
+// Walk calls fn for every finished file, in no order, until fn or ctx ends it. A
+// folder that cannot be read is reported at the end, and the others are walked.
 // What vanishes meanwhile is passed over; so are links, devices, the cache's
 // own files and other programs' hidden partials.
 func (d *Dir) Walk(ctx context.Context, fn func(name string, info Info) error) error {
@@ -22,9 +23,10 @@ func (d *Dir) Walk(ctx context.Context, fn func(name string, info Info) error) e
 
 func (d *Dir) walk(ctx context.Context, folder string, fn func(string, Info) error) error {
 	var folders []string
+	var unreadable []error
 	err := d.eachName(ctx, folder, func(base string) error {
 		name := path.Join(folder, base)
-		if name == ownDir || name == tagFile || isHiddenPartial(base) {
+		if name == ownDir || name == tagFile || IsHiddenPartial(base) {
 			return nil
 		}
 		fi, err := Lstat(d.fsys, name)
@@ -32,7 +34,8 @@ func (d *Dir) walk(ctx context.Context, folder string, fn func(string, Info) err
 		case errors.Is(err, os.ErrNotExist):
 			return nil
 		case err != nil:
-			return err
+			unreadable = append(unreadable, err)
+			return nil
 		case fi.IsDir():
 			folders = append(folders, name)
 			return nil
@@ -45,11 +48,14 @@ func (d *Dir) walk(ctx context.Context, folder string, fn func(string, Info) err
 		return err
 	}
 	for _, sub := range folders {
-		if err := d.walk(ctx, sub, fn); err != nil {
+		err := d.walk(ctx, sub, fn)
+		if _, odd := errors.AsType[*os.PathError](err); odd {
+			unreadable = append(unreadable, err)
+		} else if err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(unreadable...)
 }
 
 // eachName calls fn for each base name in the folder; a folder that is not
@@ -83,7 +89,8 @@ func (d *Dir) eachName(ctx context.Context, folder string, fn func(base string) 
 }
 
 // strayAge is how old a partial file must be to count as left behind where no
-// lock can tell: longer than any download goes without writing.
+// lock can tell: longer than any download goes without writing, waits to try
+// again included.
 const strayAge = 7 * 24 * time.Hour
 
 // tidyJournal is the size in bytes from which the journal is read at start-up,
@@ -95,7 +102,7 @@ const tidyJournal = 1 << 20
 func (d *Dir) Tidy(ctx context.Context, now time.Time) error {
 	err := d.removeStrays(ctx, now)
 	if fi, statErr := d.fsys.Stat(entryFile); statErr == nil && fi.Size() > tidyJournal {
-		err = errors.Join(err, d.entries.load())
+		err = errors.Join(err, d.entries.tidy())
 	}
 	return err
 }
@@ -111,7 +118,7 @@ func (d *Dir) removeStrays(ctx context.Context, now time.Time) error {
 		return nil
 	})
 	for _, name := range names {
-		if removeIfUnheld(d.fsys, name) || d.root != nil {
+		if removeIfUnheld(d.fsys, name) {
 			continue
 		}
 		if fi, err := Lstat(d.fsys, name); err == nil && now.Sub(fi.ModTime()) > strayAge {

@@ -55,23 +55,23 @@ func checksum(payload []byte) uint32 {
 }
 
 // next finds the first whole record in b. It returns its payload and how many
-// bytes of b are used up with it; ok is false when b holds no whole record, and
-// then used says how many bytes cannot be the start of one.
-func next(b []byte) (payload []byte, used int, ok bool) {
+// bytes of b are used up with it; ok is false when b holds none, and then used
+// says how many bytes cannot be the start of one. What may be a record whose end
+// is still to come is waited for, unless b is the last there is: then it is a
+// torn one, and a record may follow it.
+func next(b []byte, last bool) (payload []byte, used int, ok bool) {
 	for at := 0; at < len(b); at++ {
 		if b[at] != magic[0] || (at+1 < len(b) && b[at+1] != magic[1]) {
 			continue
 		}
 		rest := b[at:]
-		if len(rest) < headerSize {
-			return nil, at, false
+		n := 0
+		if len(rest) >= headerSize {
+			n = int(binary.LittleEndian.Uint16(rest[2:]))
 		}
-		n := int(binary.LittleEndian.Uint16(rest[2:]))
 		if len(rest) < headerSize+n {
-			// Either the tail is still being written, or this is no record. Look
-			// whether a whole one follows; if none does, wait here.
-			if payload, used, ok := next(rest[1:]); ok {
-				return payload, at + 1 + used, true
+			if last {
+				continue
 			}
 			return nil, at, false
 		}
@@ -127,9 +127,25 @@ func (l *Log) open() error {
 		_ = l.file.Close() // each record was written whole or reported
 		l.file = nil
 	}
+	if l.isForeign() {
+		return &os.PathError{Op: "open", Path: l.name, Err: errForeign}
+	}
 	f, err := l.fsys.OpenFile(l.name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
 	l.file = f
 	return err
+}
+
+var errForeign = errors.New("not a regular file: remove it")
+
+// isForeign reports whether somebody put something else in the journal's place:
+// a pipe would hold us for ever, and a link lead to another file.
+func (l *Log) isForeign() bool {
+	lstater, ok := l.fsys.(afero.Lstater)
+	if !ok {
+		return false
+	}
+	fi, _, err := lstater.LstatIfPossible(l.name)
+	return err == nil && !fi.Mode().IsRegular()
 }
 
 func (l *Log) isCurrent() bool {
@@ -159,26 +175,20 @@ func (l *Log) Close() error {
 // readChunk is how much is read at a time: some thousand records.
 const readChunk = 256 << 10
 
-// Replay calls fn with the payload of every whole record in the file called
-// name. The payload is valid during the call only. A file that is not there has
-// no records. It returns how many bytes the file has and how many records.
-func Replay(fsys afero.Fs, name string, fn func(payload []byte)) (size int64, records int, err error) {
-	f, err := fsys.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, 0, nil
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close() // read-only: nothing to lose
+// Replay calls fn with the payload of every whole record of f from the offset
+// from on. The payload is valid during the call only. It returns the offset where
+// the last of them ended, to go on from, and how many there were.
+func Replay(f io.ReaderAt, from int64, fn func(payload []byte)) (end int64, records int, err error) {
 	var held []byte
 	chunk := make([]byte, readChunk)
-	for {
-		n, err := f.Read(chunk)
-		size += int64(n)
+	end = from
+	for at := from; ; {
+		n, err := f.ReadAt(chunk, at)
+		at += int64(n)
+		last := errors.Is(err, io.EOF)
 		held = append(held, chunk[:n]...)
 		for {
-			payload, used, ok := next(held)
+			payload, used, ok := next(held, last)
 			if !ok {
 				held = held[:copy(held, held[used:])]
 				break
@@ -186,12 +196,13 @@ func Replay(fsys afero.Fs, name string, fn func(payload []byte)) (size int64, re
 			fn(payload)
 			records++
 			held = held[used:]
+			end = at - int64(len(held))
 		}
-		if errors.Is(err, io.EOF) {
-			return size, records, nil
+		if last {
+			return end, records, nil
 		}
 		if err != nil {
-			return size, records, err
+			return end, records, err
 		}
 	}
 }
