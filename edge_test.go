@@ -58,8 +58,7 @@ func TestAFinishedHookMayWaitForTheNextOfItsName(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/file", []byte("hello"), testorigin.Sequence(testorigin.Silent(), testorigin.OK()))
 	next := make(chan struct{})
-	var m *DownloadManager
-	m = newManager(t)
+	m := newManager(t)
 	first := m.Download(url, "name", WithHooks(Hooks{Finished: func(*Download) {
 		<-next
 		assert.NoError(t, m.Download(url, "name").Wait())

@@ -97,7 +97,7 @@ func decodeEntry(b []byte) (e Entry, ok bool) {
 	if sum := r.bytes(4); len(sum) == 4 {
 		e.CRC32C = binary.LittleEndian.Uint32(sum)
 	}
-	e.URL, e.ETag, e.LastModified = r.text(), r.text(), r.text()
+	e.URL, e.ETag, e.LastModified = r.text(), validatorText(r.text()), validatorText(r.text())
 	return e, true
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"sync"
+	"time"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -16,10 +16,9 @@ func (f *fetch) receive(body io.Reader, result Result, sink io.WriterAt) (Result
 	buf := smallest
 	b := buf.get()
 	defer func() { buf.put(b) }()
+	var speed pace
 	for {
-		f.watch.arm()
-		n, err := body.Read(*b)
-		f.watch.disarm()
+		n, err := f.read(body, *b, &speed)
 		if n > 0 {
 			if err := f.store((*b)[:n], &result, sink); err != nil {
 				return result, err
@@ -31,11 +30,21 @@ func (f *fetch) receive(body io.Reader, result Result, sink io.WriterAt) (Result
 		if err != nil {
 			return result, f.fail("read", result.N, err)
 		}
-		if next := buf.follow(n); next != buf {
+		if next := buf.follow(n, &speed); next != buf {
 			buf.put(b)
 			buf, b = next, next.get()
 		}
 	}
+}
+
+// read reads once and notes what came and how long that took.
+func (f *fetch) read(body io.Reader, b []byte, speed *pace) (int, error) {
+	f.watch.arm()
+	begun := time.Now()
+	n, err := body.Read(b)
+	speed.add(n, time.Since(begun))
+	f.watch.disarm()
+	return n, err
 }
 
 // store puts one chunk into the sink.
@@ -72,59 +81,10 @@ func (f *fetch) fits(size int64, head Head) error {
 func (f *fetch) whole(r Result) error {
 	switch {
 	case r.Exact && r.N < r.Total:
-		return &Error{Op: "read", URL: r.FinalURL, Offset: r.N, Err: ErrCut}
+		return &Error{Op: "read", URL: r.FinalURL, Offset: r.N, Err: cut{}}
 	case r.N < f.req.MinSize:
 		err := fmt.Errorf("%w: %d bytes, %d required", ErrTooSmall, r.N, f.req.MinSize)
 		return &Error{Op: "read", URL: r.FinalURL, Offset: r.N, Err: err}
 	}
 	return nil
-}
-
-// buffers is a pool of buffers of one size. Sizes follow the stream's speed: a
-// slow one keeps 32 KiB, one that fills its buffer gets the next larger.
-type buffers struct {
-	size            int
-	smaller, larger *buffers
-	pool            sync.Pool
-}
-
-const (
-	minBuffer = 32 << 10
-	// maxBuffer: with half of it, 1 GiB over loopback costs a tenth more CPU;
-	// twice of it would save some 4 % and take twice the memory.
-	maxBuffer = 2 << 20
-)
-
-var smallest = newBuffers()
-
-// newBuffers makes the chain of pools, each four times the one before: a fast
-// stream is at the end of it after three reads.
-func newBuffers() *buffers {
-	first := &buffers{size: minBuffer}
-	for at := first; at.size < maxBuffer; at = at.larger {
-		at.larger = &buffers{size: at.size * 4, smaller: at}
-	}
-	return first
-}
-
-func (p *buffers) get() *[]byte {
-	if b, ok := p.pool.Get().(*[]byte); ok {
-		return b
-	}
-	b := make([]byte, p.size)
-	return &b
-}
-
-func (p *buffers) put(b *[]byte) { p.pool.Put(b) }
-
-// follow returns the pool for the next read after one of n bytes: the larger one
-// when the buffer was filled, the smaller one when a sixteenth would have done.
-func (p *buffers) follow(n int) *buffers {
-	switch {
-	case n == p.size && p.larger != nil:
-		return p.larger
-	case n < p.size/16 && p.smaller != nil:
-		return p.smaller
-	}
-	return p
 }

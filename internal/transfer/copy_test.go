@@ -30,43 +30,6 @@ func receive(t testing.TB, from io.Reader, to io.WriterAt) Result {
 	return result
 }
 
-// chunks is a body that comes in chunks of given sizes, of 0 as much as there
-// is room for; it notes how much room there was.
-type chunks struct {
-	sizes []int
-	room  []int
-}
-
-func (c *chunks) Read(p []byte) (int, error) {
-	if len(c.sizes) == 0 {
-		return 0, io.EOF
-	}
-	n := c.sizes[0]
-	if n == 0 {
-		n = len(p)
-	}
-	c.sizes = c.sizes[1:]
-	c.room = append(c.room, len(p))
-	return n, nil
-}
-
-func TestBuffersFollowTheStream(t *testing.T) {
-	const k = 1 << 10
-	for name, c := range map[string]struct{ sizes, room []int }{
-		"fast":              {[]int{0, 0, 0, 0, 0}, []int{32 * k, 128 * k, 512 * k, 2048 * k, 2048 * k}},
-		"slow":              {[]int{1000, 1, 31 * k, 1000}, []int{32 * k, 32 * k, 32 * k, 32 * k}},
-		"fast, then slow":   {[]int{0, 0, 0, 1, 1, 1, 1}, []int{32 * k, 128 * k, 512 * k, 2048 * k, 512 * k, 128 * k, 32 * k}},
-		"neither":           {[]int{0, 64 * k, 64 * k, 8 * k}, []int{32 * k, 128 * k, 128 * k, 128 * k}},
-		"slow, then faster": {[]int{5, 0, 5, 5}, []int{32 * k, 32 * k, 128 * k, 32 * k}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			from := &chunks{sizes: c.sizes}
-			receive(t, from, discarding{})
-			require.Equal(t, c.room, from.room)
-		})
-	}
-}
-
 func TestChecksumOverOddChunks(t *testing.T) {
 	want := content(t, 1<<20)
 	sizes := []int{1, 7, 4095, 3, 32 << 10, 65537, 2, 0}
@@ -94,17 +57,6 @@ func TestBytesThatComeWithAnErrorAreStored(t *testing.T) {
 	failed := requireFailure(t, err, ErrCut)
 	require.EqualValues(t, 4, failed.Offset)
 	require.Equal(t, "last", string(m.data))
-}
-
-func TestAChunkCostsNoAllocation(t *testing.T) {
-	cost := func(n int) float64 {
-		sizes := make([]int, n)
-		return testing.AllocsPerRun(5, func() {
-			receive(t, &chunks{sizes: sizes, room: make([]int, 0, n)}, discarding{})
-		})
-	}
-	// Some slack: a pool may be emptied meanwhile.
-	require.Less(t, cost(2000), cost(10)+20)
 }
 
 func BenchmarkFetch(b *testing.B) {

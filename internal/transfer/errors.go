@@ -3,9 +3,11 @@ package transfer
 import (
 	"errors"
 	"io"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Reasons, found in an [*Error] with errors.Is.
@@ -14,7 +16,7 @@ var (
 	ErrTooLarge         = errors.New("larger than allowed")
 	ErrTooSmall         = errors.New("smaller than required")
 	ErrCut              = errors.New("the server's answer was cut short")
-	ErrEncoded          = errors.New("the server sent the body encoded although asked not to")
+	ErrEncoded          = errors.New("the server sent the body encoded although asked not to, so it is not the file itself: use another URL or a mirror")
 	ErrInsecureRedirect = errors.New("redirected from https to http, which anybody on the way could change: use the other URL itself if you trust it")
 	ErrTooManyRedirects = errors.New("stopped after 10 redirects")
 	ErrBadRedirect      = errors.New("redirected to something that is not an http or https URL")
@@ -59,6 +61,9 @@ func (f *fetch) fail(op string, offset int64, err error) error {
 		err = ErrStalled
 	default:
 		err = f.clean(err)
+		if f.cutsShort(op, err) {
+			err = cut{err}
+		}
 	}
 	return &Error{Op: op, URL: Redact(f.at), Offset: offset, Err: err}
 }
@@ -74,7 +79,7 @@ func (f *fetch) clean(err error) error {
 		err = ue.Err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return cleanError{text: ErrCut.Error(), err: errors.Join(ErrCut, err)}
+		return cut{}
 	}
 	text := f.secrets().hide(shown(err.Error()))
 	if text == err.Error() {
@@ -82,6 +87,45 @@ func (f *fetch) clean(err error) error {
 	}
 	return cleanError{text: text, err: err}
 }
+
+// cutsShort reports whether a failure means that the answer stopped coming,
+// other than by its end or by somebody's time-out: the connection was reset, or
+// a stream in a connection that carries many. What HTTP/2 says then has no type
+// that could be asked for, so all of it counts.
+func (f *fetch) cutsShort(op string, err error) bool {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return false
+	}
+	_, stream := errors.AsType[streamError](err)
+	_, reset := errors.AsType[syscall.Errno](err)
+	return stream || op == "read" && (reset || f.muxed)
+}
+
+// streamError has the form that net/http's own error for the end of an HTTP/2
+// stream can be read into.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return "stream error" }
+
+// cut is an answer that was cut short, in the words of what cut it if there are
+// any. It is ErrCut, io.ErrUnexpectedEOF, and that.
+type cut struct{ by error }
+
+func (e cut) Error() string {
+	if e.by == nil {
+		return ErrCut.Error()
+	}
+	return ErrCut.Error() + ": " + e.by.Error()
+}
+
+func (e cut) Is(target error) bool { return target == ErrCut || target == io.ErrUnexpectedEOF }
+
+// Unwrap returns what cut it.
+func (e cut) Unwrap() error { return e.by }
 
 // cleanError is an error with another text. What it stands for can be asked of
 // it, but it does not unwrap: whoever prints a whole chain must not find the

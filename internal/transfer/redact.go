@@ -45,7 +45,8 @@ func redactQuery(query string) string {
 	return strings.Join(parts, "&")
 }
 
-// graphic escapes what a query may hold as it is and a terminal should not get.
+// graphic escapes what a query may hold as it is, and what neither a terminal nor
+// the first line of a request should get.
 func graphic(name string) string {
 	var b strings.Builder
 	for _, c := range []byte(name) {
@@ -87,7 +88,7 @@ const minSecret = 6
 func (f *fetch) secrets() secrets {
 	var s secrets
 	s.addURL(f.req.URL)
-	for _, req := range f.via {
+	for _, req := range append(slices.Clip(f.past), f.via...) {
 		s.addURL(req.URL)
 	}
 	for _, values := range f.req.Header {

@@ -23,6 +23,7 @@ const drain = 4 << 10
 // net/http forwards a caller's headers to any host, sends a Referer with the
 // query, and quotes URLs in its errors.
 func (f *fetch) respond() (*http.Response, error) {
+	f.past = append(f.past, f.via...)
 	f.at, f.via = f.req.URL, nil
 	req, err := f.request(f.at, true)
 	if err != nil {
@@ -125,6 +126,7 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 	plain := *at
 	plain.User = nil
 	plain.Fragment, plain.RawFragment = "", ""
+	plain.RawQuery = graphic(plain.RawQuery) // as it is, a space in it would end the request's line
 	req, err := http.NewRequestWithContext(f.watch.ctx, http.MethodGet, plain.String(), nil)
 	if err != nil {
 		return nil, err

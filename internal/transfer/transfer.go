@@ -80,6 +80,7 @@ func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 	if err := sink.Start(f.have.Head, f.have.N); err != nil {
 		return f.have, err
 	}
+	f.muxed = resp.ProtoMajor >= 2
 	return f.receive(resp.Body, f.have, sink)
 }
 
@@ -121,8 +122,10 @@ type fetch struct {
 	watch   *watch
 	at      *url.URL        // of the latest request
 	private bool            // the latest request may carry what is private
-	via     []*http.Request // the requests so far
+	via     []*http.Request // the requests of this exchange so far
+	past    []*http.Request // those of earlier exchanges
 	have    Result          // what is stored
 	ranged  bool            // ask for the rest
 	plain   bool            // and without If-Range
+	muxed   bool            // the answer's connection carries several streams (HTTP/2 and later)
 }

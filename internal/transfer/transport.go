@@ -16,6 +16,10 @@ const (
 	// idlePerHost is how many connections to one host are kept: as many as are
 	// used at once at most, or small files pay for a new one each.
 	idlePerHost = 16
+	// keepAlive is how often the kernel asks whether an idle connection's other
+	// end is still there: before the boxes on the way forget it, which takes the
+	// hastiest about a minute.
+	keepAlive = 30 * time.Second
 )
 
 // NewTransport returns a transport for downloads: go-cleanhttp's pooled one,
@@ -29,7 +33,7 @@ const (
 func NewTransport() *http.Transport {
 	t := cleanhttp.DefaultPooledTransport()
 	t.DisableCompression = true
-	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
 	t.MaxIdleConns = 0 // bounded per host
 	t.MaxIdleConnsPerHost = idlePerHost
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}

@@ -232,6 +232,7 @@ func TestTheClientsTimeoutCoversTheBody(t *testing.T) {
 			silence(conn)
 		}, func(r *Request) { r.Client.Timeout = 10 * time.Second })
 		requireFailure(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, ErrCut, "it was us")
 		require.Equal(t, 10*time.Second, took)
 	})
 }
