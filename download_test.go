@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/spf13/afero"
@@ -21,6 +19,7 @@ import (
 )
 
 // Behaviour 1.
+
 func TestNewDownloadIsNotStarted(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/file", []byte("hello"))
@@ -80,6 +79,7 @@ func TestWaitContextGivesUpWaitingNotTheDownload(t *testing.T) {
 }
 
 // Behaviour 3.
+
 func TestFinishedHookFiresOnceAndAfterStarted(t *testing.T) {
 	o := testorigin.New(t)
 	cases := []struct {
@@ -115,6 +115,7 @@ func TestFinishedHookFiresOnceAndAfterStarted(t *testing.T) {
 }
 
 // close2 asserts by a second look that Done is closed.
+
 func (d *Download) close2() error {
 	select {
 	case <-d.Done():
@@ -150,76 +151,6 @@ func TestPanickingHooksDoNotEndTheProcess(t *testing.T) {
 }
 
 // Behaviour 5.
-func TestProgressBeginsAtZeroAndEndsWithTheTotal(t *testing.T) {
-	o := testorigin.New(t)
-	gate := make(chan struct{})
-	const size = 3 << 20
-	cases := []struct {
-		name       string
-		url        string
-		firstTotal int64
-		size       int64
-	}{
-		{"length", o.ServeSize("/a", size), size, size},
-		{"no length", o.ServeSize("/b", size, testorigin.NoLength()), -1, size},
-		{"stored length", o.ServeSize("/c", size, testorigin.NoLength(), testorigin.StoredLength(size)), size, size},
-		{"wrong stored length", o.ServeSize("/d", size, testorigin.NoLength(), testorigin.StoredLength(1000)), 1000, size},
-		{"empty", o.Serve("/e", nil), 0, 0},
-		{"empty without length", o.Serve("/f", nil, testorigin.NoLength()), -1, 0},
-		{"slow", o.ServeSize("/g", size, testorigin.Drip(size/8, gate)), size, size},
-	}
-	close(gate)
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			type report struct{ current, total int64 }
-			var reports []report
-			d := NewDownload(c.url, filepath.Join(t.TempDir(), "file"), WithProgress(func(_ *Download, current, total int64) {
-				reports = append(reports, report{current, total})
-			}))
-			require.NoError(t, d.Wait())
-			require.NotEmpty(t, reports)
-			assert.Equal(t, report{0, c.firstTotal}, reports[0])
-			assert.Equal(t, report{c.size, c.size}, reports[len(reports)-1])
-			for i := 1; i < len(reports); i++ {
-				assert.GreaterOrEqual(t, reports[i].current, reports[i-1].current)
-				if c.size > 0 {
-					assert.NotEqual(t, reports[i], reports[i-1], "no report comes twice")
-				}
-			}
-			p := d.Progress()
-			assert.Equal(t, Progress{State: StateDone, Current: c.size, Total: c.size, Rate: p.Rate, Attempt: 1}, p)
-		})
-	}
-}
-
-func TestProgressFunctionsMayCallTheDownload(t *testing.T) {
-	o := testorigin.New(t)
-	url := o.ServeSize("/file", 1<<20)
-	var second []int64
-	d := NewDownload(url, filepath.Join(t.TempDir(), "file"))
-	d.SetProgress(func(same *Download, _, _ int64) {
-		assert.Same(t, d, same)
-		d.Progress()
-		d.IsRunning()
-		d.SetProgress(func(_ *Download, current, _ int64) { second = append(second, current) })
-	})
-	stopped := 0
-	var stop func()
-	stop = d.OnProgress(func(*Download, int64, int64) { stopped++; stop() })
-	require.NoError(t, d.Wait())
-	require.NotEmpty(t, second)
-	assert.EqualValues(t, 1<<20, second[len(second)-1])
-	assert.Equal(t, 1, stopped)
-}
-
-func TestCancelFromAProgressFunction(t *testing.T) {
-	o := testorigin.New(t)
-	dir := t.TempDir()
-	d := NewDownload(o.ServeSize("/file", 1<<20), filepath.Join(dir, "file"),
-		WithProgress(func(d *Download, _, _ int64) { d.Cancel() }))
-	require.ErrorIs(t, d.Wait(), ErrCanceled)
-	requireEmpty(t, dir)
-}
 
 func requireEmpty(t *testing.T, dir string) {
 	t.Helper()
@@ -228,37 +159,8 @@ func requireEmpty(t *testing.T, dir string) {
 	require.Empty(t, names)
 }
 
-func TestPanickingProgressFunctionFailsItsDownload(t *testing.T) {
-	o := testorigin.New(t)
-	url := o.ServeSize("/file", 1<<20)
-	for _, at := range []int64{0, 1, 1 << 20} { // at the headers, on the way, at the end
-		dir := t.TempDir()
-		d := NewDownload(url, filepath.Join(dir, "file"), WithProgress(func(_ *Download, current, _ int64) {
-			if current >= at {
-				panic("boom")
-			}
-		}))
-		require.ErrorContains(t, d.Wait(), "boom")
-		requireEmpty(t, dir)
-	}
-}
-
-func TestObserverThatComesLateIsToldTheEnd(t *testing.T) {
-	o := testorigin.New(t)
-	d := NewDownload(o.Serve("/file", []byte("12345")), filepath.Join(t.TempDir(), "file"))
-	require.NoError(t, d.Wait())
-	var got []int64
-	d.SetProgress(func(_ *Download, current, total int64) { got = append(got, current, total) })
-	d.OnProgress(func(_ *Download, current, total int64) { got = append(got, current, total) })
-	d.OnProgress(func(*Download, int64, int64) { panic("boom") })
-	assert.Equal(t, []int64{5, 5, 5, 5}, got)
-
-	failed := NewDownload(o.Serve("/missing", nil, testorigin.Status(404, "")), filepath.Join(t.TempDir(), "file"))
-	require.Error(t, failed.Wait())
-	failed.SetProgress(func(*Download, int64, int64) { t.Error("told of a failure") })
-}
-
 // Behaviour 6.
+
 func TestCancelInterruptsWhateverItWaitsFor(t *testing.T) {
 	o := testorigin.New(t)
 	cases := []struct{ name, url string }{
@@ -333,28 +235,7 @@ func TestARealErrorOutranksCancel(t *testing.T) {
 }
 
 // Behaviour 7.
-func TestErrorStatusIsAnErrorWithItsFirstBytes(t *testing.T) {
-	o := testorigin.New(t)
-	for _, code := range []int{400, 401, 403, 404, 410, 416, 429, 500, 503} {
-		dir := t.TempDir()
-		d := NewDownload(o.Serve(fmt.Sprint("/", code), nil, testorigin.Status(code, "the reason"), testorigin.RetryAfter("7")),
-			filepath.Join(dir, "file"), WithStrategy(Once{}))
-		err := d.Wait()
-		status, ok := errors.AsType[*StatusError](err)
-		require.True(t, ok, "%v", err)
-		assert.Equal(t, code, status.Code)
-		assert.Equal(t, "the reason", status.Message)
-		assert.Equal(t, 7*time.Second, status.RetryAfter)
-		assert.Equal(t, code == 404 || code == 410, errors.Is(err, ErrNotFound))
-		requireEmpty(t, dir)
-	}
-	dir := t.TempDir()
-	err := NewDownload(o.Serve("/endless", nil, testorigin.Endless(), testorigin.Status(500, "x")), filepath.Join(dir, "file"), WithStrategy(Once{})).Wait()
-	require.Error(t, err, "an endless error body is not read to its end")
-	requireEmpty(t, dir)
-}
 
-// Behaviour 8.
 func TestAnExistingFileIsReplacedAtomically(t *testing.T) {
 	o := testorigin.New(t)
 	gate := make(chan struct{})
@@ -402,6 +283,7 @@ func TestADirectoryInTheWayIsAnErrorAndStays(t *testing.T) {
 }
 
 // Behaviour 9.
+
 func TestAFailedRenameOrCloseIsAnError(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/file", []byte("hello"))
@@ -469,21 +351,6 @@ func TestFilePermissionsFollowTheUmask(t *testing.T) {
 	}
 }
 
-func TestAFullDiskIsAnErrorOfTheDisk(t *testing.T) {
-	o := testorigin.New(t)
-	base := afero.NewMemMapFs()
-	faults := faultfs.New(base)
-	faults.ShortWrite(nil, 1000, syscall.ENOSPC)
-	err := NewDownload(o.ServeSize("/file", 1<<20), "/dest", WithFs(faults)).Wait()
-	require.ErrorIs(t, err, syscall.ENOSPC)
-	_, isTransfer := errors.AsType[*TransferError](err)
-	assert.False(t, isTransfer, "the network is not to blame")
-	assert.False(t, IsTemporary(err))
-	exists, err := afero.Exists(base, "/dest")
-	require.NoError(t, err)
-	assert.False(t, exists)
-}
-
 func TestResultTellsWhatCame(t *testing.T) {
 	o := testorigin.New(t)
 	date := time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)
@@ -514,83 +381,6 @@ func TestSizeLimitsOfADownload(t *testing.T) {
 		requireEmpty(t, dir)
 		require.NoError(t, NewDownload(url, dest, WithMaxSize(1000), WithMinSize(1000)).Wait())
 	}
-}
-
-func TestAServerThatIsSilentIsAStall(t *testing.T) {
-	o := testorigin.New(t)
-	for path, opt := range map[string]testorigin.Option{
-		"/headers": testorigin.Silent(), "/body": testorigin.SilentAfter(10),
-	} {
-		dir := t.TempDir()
-		err := NewDownload(o.ServeSize(path, 1000, opt), filepath.Join(dir, "file"), WithStallTimeout(20*time.Millisecond), WithStrategy(Once{})).Wait()
-		require.ErrorIs(t, err, ErrStalled)
-		assert.True(t, IsTemporary(err))
-		requireEmpty(t, dir)
-	}
-}
-
-func TestNoSecretIsInAnErrorOrALogLine(t *testing.T) {
-	o := testorigin.New(t)
-	o.Serve("/missing", nil, testorigin.Status(404, ""))
-	o.Serve("/cut", []byte("0123456789"), testorigin.CutAfter(3))
-	o.Serve("/away", nil, testorigin.Redirect("ftp://user:hunter2@example.com/?token=hunter2", 302))
-	host := strings.TrimPrefix(o.URL(""), "http://")
-	for _, url := range []string{
-		"http://alice:hunter2@" + host + "/missing?token=hunter2#hunter2",
-		"http://alice:hunter2@" + host + "/cut?token=hunter2",
-		"http://alice:hunter2@" + host + "/away?token=hunter2",
-		"http://alice:hunter2@127.0.0.1:1/?token=hunter2",
-		"http://alice:hunter2@[::bad/?token=hunter2",
-		"ftp://alice:hunter2@example.com/?token=hunter2",
-		"http://alice:hunter2@exa mple.com/?token=hunter2",
-		"http://a\x7fhunter2/?token=hunter2",
-		"http://host:hunter2/",
-	} {
-		var log strings.Builder
-		m := newManager(t, WithLogger(textLogger(&log)))
-		err := m.Download(url, "name").Wait()
-		require.Error(t, err)
-		assert.NotContains(t, err.Error(), "hunter2")
-		require.Error(t, m.Wait())
-		require.NoError(t, m.Close())
-		assert.NotContains(t, log.String(), "hunter2")
-		assert.NotEmpty(t, log.String())
-	}
-}
-
-func TestRetryAfterIsReadAndCapped(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for field, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-1": 0, "soon": 0,
-		"99999999999999999999": 0, "9223372036854775807": maxRetryAfter,
-		"Thu, 01 Jan 2026 00:01:00 GMT": time.Minute,
-		"Wed, 31 Dec 2025 00:00:00 GMT": 0,
-		"Fri, 01 Jan 2100 00:00:00 GMT": maxRetryAfter,
-	} {
-		assert.Equal(t, want, parseRetryAfter(field, now), field)
-	}
-}
-
-func TestRateFollowsTheLastSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var m meter
-		m.start(0, 1<<30, time.Now())
-		for range 100 {
-			time.Sleep(100 * time.Millisecond)
-			m.advance(100, time.Now())
-		}
-		_, _, rate := m.read(time.Now())
-		assert.InEpsilon(t, 1000, rate, 0.01)
-		for range 100 {
-			time.Sleep(100 * time.Millisecond)
-			m.advance(200, time.Now())
-		}
-		_, _, rate = m.read(time.Now())
-		assert.InEpsilon(t, 2000, rate, 0.05)
-		time.Sleep(time.Minute)
-		_, _, rate = m.read(time.Now())
-		assert.Less(t, rate, 1.0, "it fades while nothing comes")
-	})
 }
 
 func TestCopyToPlacesTheFileAtomically(t *testing.T) {
