@@ -95,7 +95,7 @@ func FuzzRedactString(f *testing.F) {
 	f.Add("", "h:port/%zz", "%", " ")
 	f.Add("http:/", "\x1b", "p@", "")
 	f.Fuzz(func(t *testing.T, scheme, rest, before, after string) {
-		if strings.Contains(scheme+rest, key) || strings.ContainsAny(scheme, "/?#") && !strings.HasSuffix(scheme, "//") {
+		if strings.Contains(scheme+rest, key) || strings.ContainsAny(strings.TrimSuffix(scheme, "//"), "/?#") {
 			return // not in a secret place
 		}
 		secret := url.QueryEscape(before) + key + url.QueryEscape(after)
