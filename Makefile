@@ -20,7 +20,7 @@ race: ## all tests with the race detector; they must leave nothing behind
 lint: ## gofmt, gofumpt, go vet, staticcheck, the import rule, go.mod
 	bash .ci/run format lint imports modules
 
-fuzz: ## each fuzz target for some seconds (FUZZ_EACH=10 FUZZ_ALL=100)
+fuzz: ## each fuzz target for some seconds (FUZZ_EACH=4 FUZZ_ALL=60)
 	bash .ci/run fuzz
 
 cross: ## build and vet for every system that is promised
