@@ -118,6 +118,9 @@ func (l *life) create() step {
 // transfer → land, reconsider, or failed.
 func (l *life) transfer() step {
 	l.enter(StateTransferring)
+	if err := l.checkPartial(); err != nil {
+		return l.fail(err)
+	}
 	client, idle := l.client()
 	defer idle()
 	l.countAttempt()
@@ -131,6 +134,20 @@ func (l *life) transfer() step {
 		return l.reconsider(fromTransfer(err))
 	}
 	return l.land
+}
+
+// errChanged is the outcome when somebody else has written to the partial file.
+var errChanged = errors.New("somebody changed the partial file while it was being written")
+
+// checkPartial begins anew if the partial file is not what was stored: it may
+// have lain there for a while.
+func (l *life) checkPartial() error {
+	size, _, err := l.partial.Stat()
+	if err != nil || size == l.fetched.N {
+		return err
+	}
+	l.fetched = transfer.Result{}
+	return l.partial.Empty()
 }
 
 // reconsider → pause, or failed.
@@ -250,7 +267,10 @@ func (l *life) land() step {
 	if err := l.reportEnd(); err != nil {
 		return l.fail(err)
 	}
-	modTime, err := l.partial.ModTime()
+	size, modTime, err := l.partial.Stat()
+	if err == nil && size != l.fetched.N {
+		err = errChanged
+	}
 	if err != nil {
 		return l.fail(err)
 	}

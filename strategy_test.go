@@ -3,6 +3,7 @@ package dlmanager
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -185,4 +186,32 @@ func TestAPanickingStrategyFailsItsDownload(t *testing.T) {
 		WithStrategy(strategyFunc(func(Attempt) (time.Duration, bool) { panic("boom") })))
 	_, ok := errors.AsType[*StatusError](d.Wait())
 	assert.True(t, ok)
+}
+
+func TestAPartialThatSomebodyChangedBeginsAnew(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.ServeSize("/file", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(400), testorigin.OK()))
+	var m *DownloadManager
+	m = newManager(t, WithStrategy(atOnce(3)), WithHooks(Hooks{Retrying: func(*Download, Attempt, time.Duration) {
+		partials, err := filepath.Glob(filepath.Join(m.dir.Root(), ".dlm", "partial", "*.part"))
+		assert.NoError(t, err)
+		for _, p := range partials {
+			assert.NoError(t, os.Truncate(p, 0))
+		}
+	}}))
+	d := m.Download(url, "name")
+	require.NoError(t, d.Wait())
+	requireSame(t, 1000, d.Dest())
+	assert.Equal(t, crcOf(t, d.Dest()), d.Result().CRC32C)
+}
+
+func TestARedirectThatLeadsElsewhereIsNoSplice(t *testing.T) {
+	o := testorigin.New(t)
+	date := time.Unix(1, 0)
+	o.Serve("/v1", slices.Repeat([]byte("A"), 1000), testorigin.LastModified(date), testorigin.ETag(`"1-3e8"`), testorigin.CutAfter(400))
+	o.Serve("/v2", slices.Repeat([]byte("B"), 1000), testorigin.LastModified(date), testorigin.ETag(`"1-3e8"`))
+	url := o.Serve("/latest", nil, testorigin.Sequence(testorigin.Redirect("/v1", 302), testorigin.Redirect("/v2", 302)))
+	d := newManager(t, WithStrategy(atOnce(3))).Download(url, "name")
+	require.NoError(t, d.Wait())
+	assert.NotContains(t, readFile(t, d.Dest()), "A")
 }

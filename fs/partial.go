@@ -152,13 +152,14 @@ func (p *Partial) WriteAt(b []byte, off int64) (int, error) { return p.file.Writ
 // Empty throws away what was written: it was of another version.
 func (p *Partial) Empty() error { return p.file.Truncate(0) }
 
-// ModTime returns the time of the last write, by the file system's clock.
-func (p *Partial) ModTime() (time.Time, error) {
+// Stat returns how many bytes the file has and the time of its last write, by the
+// file system's clock. Somebody else may have changed it.
+func (p *Partial) Stat() (size int64, modTime time.Time, err error) {
 	fi, err := p.file.Stat()
 	if err != nil {
-		return time.Time{}, err
+		return 0, time.Time{}, err
 	}
-	return fi.ModTime(), nil
+	return fi.Size(), fi.ModTime(), nil
 }
 
 // Commit flushes the data unless mode is SyncNone, closes the file and renames it

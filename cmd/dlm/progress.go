@@ -81,7 +81,9 @@ func (b *board) look(now time.Time) view {
 		}
 		p := j.download.Progress()
 		v.addBytes(p.Current, p.Total)
-		if p.State == dlmanager.StateQueued || p.State == dlmanager.StateNew {
+		switch p.State {
+		case dlmanager.StateNew, dlmanager.StateQueued, dlmanager.StateWaiting: // a retry was announced
+			delete(b.heard, j)
 			continue
 		}
 		r := b.row(j, p, now)
@@ -127,7 +129,7 @@ func (b *board) row(j *job, p dlmanager.Progress, now time.Time) row {
 	switch {
 	case p.State == dlmanager.StateDone:
 		r.state, r.rate = "placing", 0
-	case p.State == dlmanager.StateLanding, p.State == dlmanager.StateWaiting, r.silent >= silence:
+	case p.State == dlmanager.StateLanding, r.silent >= silence:
 		r.rate = 0
 	}
 	return r

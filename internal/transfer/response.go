@@ -26,8 +26,10 @@ func (f *fetch) accept(resp *http.Response, v verdict, total int64) error {
 		return f.statusError(resp)
 	}
 	head := readHead(resp)
-	if v == rest {
-		head.Total, head.Exact = total, total >= 0
+	if v == rest { // which need not repeat the other fields (RFC 9110, section 15.3.7)
+		proven := head.Proven
+		head = f.have.Head
+		head.Total, head.Exact, head.Proven = total, true, proven
 	}
 	head.FinalURL = Redact(f.at)
 	if err := f.judge(resp, head); err != nil {
@@ -36,7 +38,7 @@ func (f *fetch) accept(resp *http.Response, v verdict, total int64) error {
 	if v != rest {
 		f.have = Result{}
 	}
-	f.have.Head = head
+	f.have.Head, f.have.from = head, f.at
 	return nil
 }
 

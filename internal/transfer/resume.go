@@ -3,6 +3,7 @@ package transfer
 import (
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -70,15 +71,25 @@ const (
 
 // reply is what the rules look at.
 type reply struct {
-	status int
-	header http.Header
-	length int64 // of the body; -1: unknown
-	plain  bool  // it was asked with Range alone
+	status    int
+	header    http.Header
+	length    int64 // of the body; -1: unknown
+	plain     bool  // it was asked with Range alone
+	elsewhere bool  // another resource answers than the one we have a part of
 }
 
 // judge returns what the answer to a request for the rest of have means, and for
 // rest the total size in bytes, -1 if unknown.
 func (have Result) judge(a reply) (verdict, int64) {
+	if a.elsewhere {
+		switch a.status {
+		case http.StatusOK:
+			return whole, -1
+		case http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable:
+			return startOver, -1
+		}
+		return refused, -1
+	}
 	switch a.status {
 	case http.StatusOK:
 		if !a.plain && have.isSameTag(a.header) && !strings.EqualFold(a.header.Get("Accept-Ranges"), "none") {
@@ -105,10 +116,22 @@ func (have Result) judgePart(a reply) (verdict, int64) {
 	r, ok := parseContentRange(a.header.Get("Content-Range"))
 	switch {
 	case strings.EqualFold(kind, "multipart/byteranges"), !ok, r.first != have.N, !have.sameTotal(r.total),
-		a.length >= 0 && a.length != r.last-r.first+1, !have.isSame(a.header):
+		r.total < 0, a.length != r.last-r.first+1, !have.isSame(a.header):
+		// Without a total nobody can tell the end of the file, and without a
+		// length the end of the part.
 		return startOver, -1
 	}
 	return rest, r.total
+}
+
+// isFrom reports whether the URL that answers is the one that what we have came
+// from. A validator tells the versions of one resource apart, and not two
+// resources (RFC 9110, section 8.8): a redirect may lead elsewhere by now. The
+// query may be another signature; beside a date it has to be the same.
+func (have Result) isFrom(u *url.URL) bool {
+	was := have.from
+	return was != nil && strings.EqualFold(was.Scheme, u.Scheme) && strings.EqualFold(was.Host, u.Host) &&
+		was.EscapedPath() == u.EscapedPath() && (have.ETag != "" || was.RawQuery == u.RawQuery)
 }
 
 // sameTotal reports whether a total, -1 if unknown, can be that of the content.

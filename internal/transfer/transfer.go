@@ -54,6 +54,8 @@ type Result struct {
 	Head
 	N      int64  // bytes stored
 	CRC32C uint32 // over them, with the Castagnoli polynomial (RFC 3720)
+
+	from *url.URL // that sent them, with its secrets
 }
 
 // Fetch performs the request and stores its body in sink. When ctx ends, it
@@ -74,11 +76,11 @@ func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 		return f.have, err
 	}
 	defer resp.Body.Close() // reading has shown whether it is whole
-	if v == complete {
-		return f.have, sink.Start(f.have.Head, f.have.N)
-	}
 	if err := sink.Start(f.have.Head, f.have.N); err != nil {
 		return f.have, err
+	}
+	if v == complete {
+		return f.have, f.whole(f.have)
 	}
 	f.muxed = resp.ProtoMajor >= 2
 	return f.receive(resp.Body, f.have, sink)
@@ -94,7 +96,7 @@ func (f *fetch) exchange() (*http.Response, verdict, error) {
 		}
 		v, total := whole, int64(-1)
 		if f.ranged {
-			v, total = f.have.judge(reply{resp.StatusCode, resp.Header, resp.ContentLength, f.plain})
+			v, total = f.have.judge(reply{resp.StatusCode, resp.Header, resp.ContentLength, f.plain, !f.have.isFrom(f.at)})
 		}
 		switch v {
 		case askPlain:
@@ -103,9 +105,10 @@ func (f *fetch) exchange() (*http.Response, verdict, error) {
 			continue
 		case startOver:
 			f.ranged = false
-			f.discard(resp.Body)
+			_ = resp.Body.Close()
 			continue
 		case complete:
+			f.have.Total, f.have.Exact, f.have.Proven = total, true, true
 			return resp, v, nil
 		}
 		if err := f.accept(resp, v, total); err != nil {
