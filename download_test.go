@@ -18,8 +18,6 @@ import (
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
-// Behaviour 1.
-
 func TestNewDownloadIsNotStarted(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/file", []byte("hello"))
@@ -77,8 +75,6 @@ func TestWaitContextGivesUpWaitingNotTheDownload(t *testing.T) {
 	require.NoError(t, d.Wait())
 	require.NoError(t, d.WaitContext(ctx), "an outcome that stands outranks the context")
 }
-
-// Behaviour 3.
 
 func TestFinishedHookFiresOnceAndAfterStarted(t *testing.T) {
 	o := testorigin.New(t)
@@ -150,16 +146,12 @@ func TestPanickingHooksDoNotEndTheProcess(t *testing.T) {
 	require.NoError(t, err, "the outcome stands already")
 }
 
-// Behaviour 5.
-
 func requireEmpty(t *testing.T, dir string) {
 	t.Helper()
 	names, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, names)
 }
-
-// Behaviour 6.
 
 func TestCancelInterruptsWhateverItWaitsFor(t *testing.T) {
 	o := testorigin.New(t)
@@ -234,8 +226,6 @@ func TestARealErrorOutranksCancel(t *testing.T) {
 	assert.False(t, d.IsCanceled())
 }
 
-// Behaviour 7.
-
 func TestAnExistingFileIsReplacedAtomically(t *testing.T) {
 	o := testorigin.New(t)
 	gate := make(chan struct{})
@@ -281,8 +271,6 @@ func TestADirectoryInTheWayIsAnErrorAndStays(t *testing.T) {
 	assert.DirExists(t, filepath.Join(dir, "dest", "sub"))
 	assert.Zero(t, o.Count("/file"), "nothing is fetched for nothing")
 }
-
-// Behaviour 9.
 
 func TestAFailedRenameOrCloseIsAnError(t *testing.T) {
 	o := testorigin.New(t)

@@ -38,8 +38,6 @@ func TestErrorStatusIsAnErrorWithItsFirstBytes(t *testing.T) {
 	requireEmpty(t, dir)
 }
 
-// Behaviour 8.
-
 func TestAFullDiskIsAnErrorOfTheDisk(t *testing.T) {
 	o := testorigin.New(t)
 	base := afero.NewMemMapFs()

@@ -85,8 +85,6 @@ func TestTheDirectorysOwnLimit(t *testing.T) {
 	assert.Equal(t, 2, count(), "it is set once")
 }
 
-// Behaviour 11.
-
 func TestDownloadsInMemory(t *testing.T) {
 	o := testorigin.New(t)
 	base := afero.NewMemMapFs()

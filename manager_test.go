@@ -48,8 +48,6 @@ func TestDownloadIntoTheCache(t *testing.T) {
 	assert.Equal(t, OriginFetched, d.Result().Origin)
 }
 
-// Behaviour 2.
-
 func TestAWaitedDownloadHasLeftTheManager(t *testing.T) {
 	o := testorigin.New(t)
 	gate := make(chan struct{})
@@ -60,8 +58,6 @@ func TestAWaitedDownloadHasLeftTheManager(t *testing.T) {
 	require.NoError(t, d.Wait())
 	assert.Empty(t, m.Downloads())
 }
-
-// Behaviour 4.
 
 func TestErrorAndCancelLeaveNeitherFileNorTemp(t *testing.T) {
 	o := testorigin.New(t)
@@ -161,10 +157,6 @@ func TestTheSameDestinationIsJoinedAlsoWithAnotherURL(t *testing.T) {
 	assert.Positive(t, reports.Load(), "who joins is told of the progress")
 }
 
-// Behaviour 12.
-
-// Behaviour 13.
-
 func TestCancelHitsRunningMatchesOnlyAndDoesNotWait(t *testing.T) {
 	o := testorigin.New(t)
 	m := newManager(t)
@@ -226,8 +218,6 @@ func TestManagerWaitContext(t *testing.T) {
 	m.Cancel(nil)
 	require.ErrorIs(t, m.Wait(), ErrNotFound, "what failed is kept for the next Wait")
 }
-
-// Behaviour 16.
 
 func TestAClientThatFocusesOneDownload(t *testing.T) {
 	o := testorigin.New(t)

@@ -89,5 +89,3 @@ func TestAtMostSoManyAtOnce(t *testing.T) {
 	require.NoError(t, m.Wait())
 	assert.LessOrEqual(t, o.MaxConcurrent(), 3)
 }
-
-// Behaviour 10.

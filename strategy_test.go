@@ -21,7 +21,6 @@ type atOnce int
 
 func (n atOnce) Next(a Attempt) (time.Duration, bool) { return 0, a.Number < int(n) }
 
-// Behaviour 19.
 func TestStrategiesWaitAsTheySay(t *testing.T) {
 	cut := &TransferError{Op: "read", Err: ErrStalled}
 	missing := &StatusError{Code: 404}
