@@ -20,6 +20,11 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 	if d.cfg.force {
 		return nil, nil
 	}
+	return m.lookFor(d)
+}
+
+// lookFor is look for one who does not insist on fetching it.
+func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 	info, err := m.dir.Stat(d.name)
 	if errors.Is(err, os.ErrNotExist) {
 		if m.limit != nil {
@@ -175,8 +180,51 @@ func (m *DownloadManager) refuseTwin(ctx context.Context, d *Download) error {
 	return nil
 }
 
-func (m *DownloadManager) create(d *Download) (*fs.Partial, error) {
-	return m.dir.Create(d.name, d.cfg.mode)
+func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
+	spot, err := m.spot(d)
+	if err != nil {
+		return nil, nil, err
+	}
+	partial, err := c.create(spot, d.cfg.mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.limit != nil {
+		m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name) // what it needs counts as reserved from now on
+	}
+	// Under the lock nobody else is fetching it: either the file is there, or it
+	// has to be fetched here.
+	info, err := m.lookUnderLock(d, c)
+	if info == nil && err == nil {
+		return partial, nil, nil
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, partial.Keep())
+	}
+	return nil, info, partial.Cancel()
+}
+
+func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) {
+	if d.cfg.force && (!c.awaited || !changed(c.before, m.present(d))) {
+		return nil, nil
+	}
+	return m.lookFor(d)
+}
+
+func (m *DownloadManager) spot(d *Download) (fs.Spot, error) { return m.dir.Spot(d.name) }
+
+func (m *DownloadManager) present(d *Download) *fs.Info {
+	info, err := m.dir.Stat(d.name)
+	if err != nil {
+		return nil
+	}
+	return &info
+}
+
+func (m *DownloadManager) left(d *Download) {
+	if m.limit != nil {
+		m.limit.addSpare(m.shelf, m.dir.Leftover(d.name))
+	}
 }
 
 func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {

@@ -19,9 +19,28 @@ func (a *alone) admit(ctx context.Context, _ *Download) (func(), *fs.Info, error
 	return func() {}, nil, nil
 }
 
-func (a *alone) create(d *Download) (*fs.Partial, error) {
-	return fs.CreateSibling(a.fs, filepath.Clean(d.dest), d.cfg.mode)
+func (a *alone) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
+	spot, err := a.spot(d)
+	if err != nil {
+		return nil, nil, err
+	}
+	partial, err := c.create(spot, d.cfg.mode)
+	if err != nil || !c.awaited {
+		return partial, nil, err
+	}
+	if there := a.present(d); changed(c.before, there) {
+		return nil, there, partial.Cancel()
+	}
+	return partial, nil, nil
 }
+
+func (a *alone) spot(d *Download) (fs.Spot, error) {
+	return fs.SiblingSpot(a.fs, filepath.Clean(d.dest))
+}
+
+func (a *alone) present(d *Download) *fs.Info { return fs.Present(a.fs, d.dest) }
+
+func (a *alone) left(*Download) {}
 
 func (a *alone) reserve(context.Context, *Download, int64) (*room, error) { return nil, nil }
 

@@ -35,6 +35,7 @@ type Download struct {
 	err      error                   // the outcome, when over
 	result   Result
 	attempts int
+	holder   string        // who is waited for
 	over     bool          // the outcome stands
 	done     chan struct{} // closed after the finished hook; made when first asked for
 	closed   bool          // done is closed, or will be closed when made
@@ -46,8 +47,16 @@ type site interface {
 	// to. It returns either what gives its place back, or the file that is there
 	// by now.
 	admit(ctx context.Context, d *Download) (release func(), there *fs.Info, err error)
-	// create makes the partial file.
-	create(d *Download) (*fs.Partial, error)
+	// create makes the partial file, locked, or takes over the one that was left.
+	// It returns the file instead if that is there by now, and fs.ErrHeld while
+	// somebody else fetches it.
+	create(d *Download, c claim) (*fs.Partial, *fs.Info, error)
+	// spot is where the partial file lies.
+	spot(d *Download) (fs.Spot, error)
+	// present describes the file that has the destination's name; nil: none.
+	present(d *Download) *fs.Info
+	// left is told that the partial file stays, to be gone on with.
+	left(d *Download)
 	// reserve makes room for n more bytes; a nil room is boundless.
 	reserve(ctx context.Context, d *Download, n int64) (*room, error)
 	// landed is told that the file has got its name.
@@ -71,6 +80,8 @@ type landing struct {
 type Result struct {
 	Origin          Origin
 	Bytes           int64         // size of the file
+	ResumedFrom     int64         // bytes that an earlier download had left and that were kept; 0: none
+	WireBytes       int64         // bytes of bodies that came, also those that were not kept
 	CRC32C          uint32        // of the file, if it was fetched
 	ETag            string        // as sent
 	LastModified    string        // as sent
@@ -88,9 +99,11 @@ const (
 	OriginNone    Origin = iota // there is no file
 	OriginFetched               // from the server, now
 	OriginCached                // it was there
+	OriginResumed               // from the server, the rest of what an earlier download had left
+	OriginJoined                // another process was fetching it, and has
 )
 
-func (o Origin) String() string { return [...]string{"", "fetched", "cached"}[o] }
+func (o Origin) String() string { return [...]string{"", "fetched", "cached", "resumed", "joined"}[o] }
 
 // NewDownload returns a download of its own, without a manager: the file goes to
 // the path dest, by way of a hidden file beside it. An existing file is replaced
@@ -272,7 +285,7 @@ func (d *Download) Progress() Progress {
 	current, total, rate := d.meter.read(time.Now())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := Progress{State: d.state, Current: current, Total: total, Rate: rate, Attempt: d.attempts}
+	p := Progress{State: d.state, Current: current, Total: total, Rate: rate, Attempt: d.attempts, AwaitedFrom: d.holder}
 	if d.state == StateTransferring {
 		p.Connections = 1
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -30,10 +31,17 @@ func (h *housekeeping) start(m *DownloadManager) {
 
 func (h *housekeeping) run(ctx context.Context) {
 	defer close(h.over)
-	h.report("tidy the cache directory", h.m.dir.Tidy(ctx, time.Now()))
+	h.report("tidy the cache directory", h.m.dir.Tidy(ctx, time.Now(), h.keep))
 	h.load(ctx)
 	close(h.loaded)
 	h.evict(ctx)
+}
+
+// keep registers a partial file that is left for who goes on with it.
+func (h *housekeeping) keep(l fs.Leftover) {
+	if h.m.limit != nil {
+		h.m.limit.addSpare(h.m.shelf, l)
+	}
 }
 
 // load registers the files that are there.
@@ -90,11 +98,27 @@ type dirShelf struct {
 }
 
 func (s *dirShelf) stat(name string) (size int64, lastUse time.Time, err error) {
+	if fs.IsLeftover(name) {
+		size, err = s.dir.StatLeftover(name)
+		return size, time.Time{}, err
+	}
 	info, err := s.dir.Stat(name)
 	return info.Size, info.LastUse, err
 }
 
-func (s *dirShelf) remove(name string) error { return s.dir.Remove(name) }
+func (s *dirShelf) remove(name string) error {
+	if !fs.IsLeftover(name) {
+		return s.dir.Remove(name)
+	}
+	err := s.dir.RemoveLeftover(name)
+	if errors.Is(err, fs.ErrHeld) { // by who goes on with it, and accounts for it
+		return os.ErrNotExist
+	}
+	if err == nil {
+		s.logger.Info("removed an unfinished download", "path", s.dir.Path(name))
+	}
+	return err
+}
 
 func (s *dirShelf) path(name string) string { return s.dir.Path(name) }
 

@@ -3,6 +3,8 @@ package dlmanager
 import (
 	"context"
 	"errors"
+	"hash/crc32"
+	"io"
 	"net/http"
 	"time"
 
@@ -19,12 +21,19 @@ type life struct {
 	ctx     context.Context
 	started time.Time
 
-	release func() // gives back the place in the queue
-	partial *fs.Partial
-	room    *room // what is reserved in the directory
-	fetched transfer.Result
-	tries   Attempt
-	wait    time.Duration // before the next request
+	release  func() // gives back the place in the queue
+	partial  *fs.Partial
+	size     int64 // of the partial file
+	kept     kept  // what an earlier download had left in it
+	recorder *recorder
+	room     *room // what is reserved in the directory
+	fetched  transfer.Result
+	wire     int64 // bytes that came
+	tries    Attempt
+	wait     time.Duration // before the next request
+	claim    claim
+	joined   bool  // another process has fetched the file
+	resumed  int64 // bytes of what an earlier download had left that count
 
 	failure error
 }
@@ -94,6 +103,9 @@ func (l *life) found(info fs.Info) step {
 	if err != nil {
 		return l.fail(err)
 	}
+	if l.joined {
+		result.Origin = OriginJoined
+	}
 	return l.succeed(result)
 }
 
@@ -105,14 +117,60 @@ func (d *Download) found(info fs.Info) (Result, error) {
 	return result, d.observers.notify(d, info.Size, info.Size)
 }
 
-// create → transfer, or failed.
+// create → transfer, await (somebody else fetches the file), found, or failed.
 func (l *life) create() step {
-	partial, err := l.site.create(l.Download)
-	if err != nil {
+	partial, there, err := l.claimPartial()
+	switch {
+	case errors.Is(err, fs.ErrHeld):
+		return l.await
+	case err != nil:
+		return l.fail(err)
+	case there != nil:
+		return l.found(*there)
+	}
+	if err := l.hold(partial); err != nil {
 		return l.fail(err)
 	}
-	l.partial = partial
 	return l.transfer
+}
+
+// claimPartial asks for the partial file.
+func (l *life) claimPartial() (*fs.Partial, *fs.Info, error) {
+	l.kept = kept{}
+	l.claim.accept = func(note []byte, size int64) bool {
+		r, ok := parseRecord(note)
+		if !ok || l.cfg.noResume || r.Mode != l.cfg.mode {
+			return false
+		}
+		l.kept, ok = r.keptOf(size, fs.BootID())
+		return ok
+	}
+	return l.site.create(l.Download, l.claim)
+}
+
+// hold takes over a partial file, with what can be gone on from.
+func (l *life) hold(partial *fs.Partial) error {
+	l.partial = partial
+	if !partial.Adopted() {
+		l.kept = kept{}
+	}
+	l.recorder = newRecorder(l)
+	l.size = l.kept.size
+	if l.kept.unproven && !l.proves(l.kept.result) {
+		l.kept.result = transfer.Result{}
+	}
+	l.fetched, l.resumed = l.kept.result, l.kept.result.N
+	if l.fetched.N == 0 {
+		return nil
+	}
+	return l.recorder.begin(l.fetched, l.wholeSize(l.fetched.Head), true)
+}
+
+// proves reports whether the partial file holds what its record says.
+func (l *life) proves(r transfer.Result) bool {
+	sum := crc32.New(castagnoli)
+	_, err := io.CopyBuffer(sum, &interruptible{l.ctx, io.NewSectionReader(l.partial, 0, r.N)}, make([]byte, 1<<20))
+	return err == nil && sum.Sum32() == r.CRC32C
 }
 
 // transfer → land, reconsider, or failed.
@@ -143,11 +201,12 @@ var errChanged = errors.New("somebody changed the partial file while it was bein
 // have lain there for a while.
 func (l *life) checkPartial() error {
 	size, _, err := l.partial.Stat()
-	if err != nil || size == l.fetched.N {
+	if err != nil || size == l.size {
 		return err
 	}
 	l.fetched = transfer.Result{}
-	return l.partial.Empty()
+	l.size = size
+	return l.prepare(transfer.Result{Head: transfer.Head{Total: -1}})
 }
 
 // reconsider → pause, or failed.
@@ -215,52 +274,6 @@ func (l *life) client() (client *http.Client, idle func()) {
 	return client, client.CloseIdleConnections
 }
 
-// Start is told by the transfer that bytes are about to come, from the offset
-// at: 0 when the file begins, or begins anew.
-func (l *life) Start(head transfer.Head, at int64) error {
-	if at == 0 && l.fetched.N > 0 {
-		if err := l.partial.Empty(); err != nil {
-			return err
-		}
-	}
-	l.fetched.Head, l.fetched.N = head, at
-	if err := l.reserve(max(head.Total, at)); err != nil {
-		return err
-	}
-	l.meter.start(at, head.Total, time.Now())
-	return l.observers.notify(l.Download, at, head.Total)
-}
-
-// reserve makes room for n bytes in all.
-func (l *life) reserve(n int64) (err error) {
-	if l.room != nil {
-		return l.room.grow(l.ctx, n)
-	}
-	l.room, err = l.site.reserve(l.ctx, l.Download, n)
-	return err
-}
-
-// WriteAt stores what the transfer has received.
-func (l *life) WriteAt(b []byte, off int64) (int, error) {
-	head := &l.fetched.Head
-	if !head.Exact {
-		if err := l.room.grow(l.ctx, off+int64(len(b))); err != nil {
-			return 0, err
-		}
-	}
-	n, err := l.partial.WriteAt(b, off)
-	if err != nil {
-		return n, err
-	}
-	l.meter.advance(int64(n), time.Now())
-	current := off + int64(n)
-	if current > head.Total && !head.Exact {
-		head.Total = -1 // the hint was wrong
-		l.meter.total.Store(-1)
-	}
-	return n, l.observers.notify(l.Download, current, head.Total)
-}
-
 // land → succeed, or failed. From here on the download cannot be cancelled.
 func (l *life) land() step {
 	l.enter(StateLanding)
@@ -277,13 +290,17 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
+	l.recorder.stop()
 	if err := l.partial.Commit(l.cfg.sync); err != nil {
 		return l.fail(err)
 	}
 	result := Result{
-		Origin: OriginFetched, Bytes: l.fetched.N, CRC32C: l.fetched.CRC32C,
+		Origin: OriginFetched, Bytes: l.fetched.N, ResumedFrom: l.resumed, WireBytes: l.wire, CRC32C: l.fetched.CRC32C,
 		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL,
 		DispositionName: l.fetched.DispositionName, Verified: l.fetched.Proven,
+	}
+	if l.resumed > 0 {
+		result.Origin = OriginResumed
 	}
 	l.site.landed(l.Download, landing{room: l.room, modTime: modTime, result: result})
 	l.room = nil
@@ -306,107 +323,4 @@ func (l *life) reportEnd() error {
 		return nil // the first report was the last
 	}
 	return l.observers.notify(l.Download, n, n)
-}
-
-func (l *life) succeed(result Result) step {
-	l.finish(result, nil)
-	return nil
-}
-
-// fail is the one door through which errors leave.
-func (l *life) fail(err error) step {
-	l.failure = err
-	return l.failed
-}
-
-func (l *life) failed() step {
-	err := l.failure
-	if l.partial != nil {
-		if left := l.partial.Cancel(); left != nil {
-			err = errors.Join(err, left)
-		}
-	}
-	l.finish(Result{}, err)
-	return nil
-}
-
-// finish gives back what is held and sets the outcome.
-func (l *life) finish(result Result, err error) {
-	l.giveBack()
-	result.Elapsed = time.Since(l.started)
-	l.Download.finish(result, err)
-}
-
-// giveBack gives back what is held. A second call does nothing.
-func (l *life) giveBack() {
-	if l.partial != nil {
-		_ = l.partial.Cancel() // it has landed, or was removed, or somebody else fetched the file
-	}
-	l.room.release()
-	l.release()
-	l.release = func() {}
-}
-
-// errExited is the outcome of a download whose goroutine was ended from within
-// a callback, as testing.T.FailNow does.
-var errExited = errors.New("a callback ended the download's goroutine")
-
-// finishAnyway, deferred, finishes the download if its goroutine ends before it
-// did.
-func (d *Download) finishAnyway() {
-	d.mu.Lock()
-	over := d.over
-	d.mu.Unlock()
-	if !over {
-		d.finish(Result{}, errExited)
-	}
-}
-
-// finish sets the outcome, calls the finished hook and ends all waits.
-func (d *Download) finish(result Result, err error) {
-	defer d.site.gone(d)
-	d.mu.Lock()
-	if errors.Is(err, ErrInterrupted) && d.stop == ErrCanceled {
-		err = ErrCanceled // asked for after the interruption, and before its end
-	}
-	result.Attempts = d.attempts
-	d.state, d.over, d.err, d.result = StateDone, true, err, result
-	d.mu.Unlock()
-	d.site.leave(d)
-	d.logOutcome(result, err)
-	if err == nil {
-		if err := d.observers.tellEnd(d, result.Bytes); err != nil {
-			d.cfg.logger.Warn("progress function failed after the download", "name", d.name, "error", err)
-		}
-	}
-	if d.cfg.hooks.Finished != nil {
-		if err := guard("finished hook", func() { d.cfg.hooks.Finished(d) }); err != nil {
-			d.cfg.logger.Error("finished hook failed", "name", d.name, "error", err)
-		}
-	}
-}
-
-func (d *Download) logOutcome(result Result, err error) {
-	switch {
-	case errors.Is(err, ErrCanceled), errors.Is(err, ErrInterrupted):
-		d.cfg.logger.Info("download stopped", "name", d.name, "reason", err)
-	case err != nil:
-		d.cfg.logger.Warn("download failed", "name", d.name, "error", err)
-	case result.Origin == OriginFetched:
-		d.cfg.logger.Info("downloaded", "name", d.name, "bytes", result.Bytes, "elapsed", result.Elapsed)
-	default:
-		d.cfg.logger.Debug("found", "name", d.name, "bytes", result.Bytes)
-	}
-}
-
-func (d *Download) enter(s State) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.state = s
-}
-
-func (d *Download) countAttempt() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.attempts++
 }

@@ -61,6 +61,7 @@ type downloadConfig struct {
 	minSize   int64
 	mode      os.FileMode
 	force     bool
+	noResume  bool
 	strategy  RequestStrategy
 }
 
@@ -259,4 +260,11 @@ func WithStrategy(s RequestStrategy) DownloadOption {
 // the new one is whole.
 func WithForce() DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.force = true })
+}
+
+// WithoutResume begins at the first byte whatever an earlier download has left,
+// and leaves nothing when it fails. Within the download, what was received is
+// still gone on from.
+func WithoutResume() DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.noResume = true })
 }

@@ -25,6 +25,7 @@ type limitFile struct {
 	busy    bool   // a pass has it in hand
 	failed  bool   // its removal failed, and its next turn has not come
 	gone    bool   // it left the accounts
+	spare   bool   // it is no finished file: its last use does not count
 }
 
 func (f *limitFile) lastUse() time.Time { return time.Unix(0, f.used) }

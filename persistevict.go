@@ -104,7 +104,7 @@ func (e *pass) step() bool {
 		return true
 	}
 	err = v.shelf.remove(v.file.name)
-	if err == nil {
+	if err == nil && !v.file.spare {
 		e.removed = append(e.removed, removedFrom{v.shelf, Removed{
 			Path: v.shelf.path(v.file.name), Size: v.size, LastUse: time.Unix(0, v.used),
 		}})

@@ -4,7 +4,8 @@ package dlmanager
 // of them are protected; of the rest, those that may go are candidates. Every
 // change costs O(log n).
 //
-// A file is in newest or in latest, and if it is in latest and may go, in huge
+// A spare has no place among the newest or the others: it is a candidate before
+// all of them. A file is in newest or in latest, and if it is in latest and may go, in huge
 // or in oldest as well.
 type ranking struct {
 	keep   int
@@ -26,6 +27,8 @@ func newRanking(keep int, limit int64) ranking {
 func (r *ranking) insert(f *limitFile) {
 	f.top, f.low = -1, -1
 	switch {
+	case f.spare:
+		r.list(f)
 	case r.newest.len() < r.keep: // then there are no others
 		r.protect(f)
 	case r.keep > 0 && f.used >= r.newest.first().used:
@@ -40,6 +43,10 @@ func (r *ranking) insert(f *limitFile) {
 
 // remove takes f out.
 func (r *ranking) remove(f *limitFile) {
+	if f.spare {
+		r.unlist(f)
+		return
+	}
 	if !f.newest {
 		r.unlist(f)
 		r.latest.remove(f.top)
@@ -55,7 +62,7 @@ func (r *ranking) remove(f *limitFile) {
 
 // raise tells that f was used. Earlier uses than the last known are no news.
 func (r *ranking) raise(f *limitFile, used int64) {
-	if used <= f.used {
+	if used <= f.used || f.spare {
 		return
 	}
 	if f.newest { // and more so now
@@ -111,6 +118,13 @@ func (r *ranking) rebuild() {
 	for _, slots := range [][]useSlot{old.newest.slots, old.latest.slots} {
 		for _, s := range slots {
 			if !s.file.gone {
+				r.insert(s.file)
+			}
+		}
+	}
+	for _, slots := range [][]useSlot{old.huge.slots, old.oldest.slots} {
+		for _, s := range slots {
+			if s.file.spare && !s.file.gone {
 				r.insert(s.file)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/afero"
+
+	"github.com/dlmanager/dlmanager/fs"
 )
 
 // PersistLimit keeps the files that are registered with it within a size limit:
@@ -153,6 +155,19 @@ func (p *PersistLimit) add(s shelf, name string, size int64, used time.Time) {
 	d := p.lockDir(s)
 	defer p.unlock()
 	p.enter(d, name, size, used)
+}
+
+// addSpare registers what goes before any file does: a partial file that nobody
+// is at work on.
+func (p *PersistLimit) addSpare(s shelf, l fs.Leftover) {
+	d := p.lockDir(s)
+	defer p.unlock()
+	p.drop(d.files[l.Name])
+	f := &limitFile{dir: d, name: l.Name, size: accounted(l.Size), spare: true}
+	d.files[l.Name] = f
+	p.files++
+	p.bytes.count(f.size, p.limit)
+	p.rank.insert(f)
 }
 
 // touch tells that the file called name was used. It does no I/O.

@@ -25,6 +25,7 @@ type Progress struct {
 	Rate        float64 // bytes per second over the last seconds
 	Attempt     int     // requests made so far
 	Connections int     // open now
+	AwaitedFrom string  // who fetches the file while this download waits for it, for example "process 4711"; "": nobody
 }
 
 // State is where a download is in its life.
@@ -33,6 +34,7 @@ type State int
 const (
 	StateNew          State = iota // not started
 	StateQueued                    // waits for its turn
+	StateAwaiting                  // another process fetches the file
 	StateTransferring              // asks, and receives
 	StateWaiting                   // waits to try again
 	StateLanding                   // all is there: it is flushed and gets its name
@@ -40,7 +42,7 @@ const (
 )
 
 func (s State) String() string {
-	return [...]string{"new", "queued", "transferring", "waiting", "landing", "done"}[s]
+	return [...]string{"new", "queued", "awaiting", "transferring", "waiting", "landing", "done"}[s]
 }
 
 // meter counts what arrives. One goroutine writes, any may read.

@@ -161,16 +161,13 @@ func (d *Dir) MakeExecutable(name string, info Info) error {
 // Open opens the finished file called name for reading.
 func (d *Dir) Open(name string) (afero.File, error) { return d.fsys.Open(name) }
 
-// Create makes a partial file for name. perm counts before the umask.
-func (d *Dir) Create(name string, perm os.FileMode) (*Partial, error) {
+// Spot returns where the partial file of name lies. A link among name's folders
+// is an error.
+func (d *Dir) Spot(name string) (Spot, error) {
 	if err := d.refuseLinks(path.Dir(name)); err != nil {
-		return nil, err
+		return Spot{}, err
 	}
-	p, err := createPartial(d.fsys, partialDir, key(name), name, perm)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the cache directory %s was removed while in use, open it again: %w", d.path, err)
-	}
-	return p, err
+	return Spot{fsys: d.fsys, dir: partialDir, stem: key(name), final: name, home: d.path}, nil
 }
 
 // refuseLinks fails if a part of the folder's path is a link: it may lead to the

@@ -88,7 +88,7 @@ func TestManyOpenTheSameNewDirectoryAtOnce(t *testing.T) {
 			if !assert.NoError(t, err) {
 				return
 			}
-			p, err := d.Create(fmt.Sprint("file", i), 0o666)
+			p, err := create(d, fmt.Sprint("file", i), 0o666)
 			if assert.NoError(t, err) {
 				assert.NoError(t, p.Commit(SyncNone))
 			}
@@ -119,9 +119,9 @@ func TestLinksNeverLeadOut(t *testing.T) {
 	require.NoError(t, os.Symlink(relative, d.Path("relative")))
 
 	for _, folder := range []string{"out", "relative"} {
-		_, err := d.Create(folder+"/new", 0o666)
+		_, err := create(d, folder+"/new", 0o666)
 		require.ErrorContains(t, err, "symbolic link", "a link to a folder is not written through")
-		p, err := d.Create("elsewhere/new", 0o666) // and neither is one that appears meanwhile
+		p, err := create(d, "elsewhere/new", 0o666) // and neither is one that appears meanwhile
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(outside, d.Path("elsewhere")))
 		require.Error(t, p.Commit(SyncFile))
@@ -158,7 +158,7 @@ func TestOwnFolderThatIsALinkOutIsRefused(t *testing.T) {
 	require.NoError(t, os.Symlink(outside, filepath.Join(path, ownDir)))
 	d, err := Open(afero.NewOsFs(), path, Options{})
 	if err == nil {
-		_, err = d.Create("file", 0o666)
+		_, err = create(d, "file", 0o666)
 		require.NoError(t, d.Close())
 	}
 	require.Error(t, err)
@@ -249,7 +249,7 @@ func TestWalkSeesFinishedFilesOnly(t *testing.T) {
 		d := openDir(t, base, path)
 		land(t, d, "a", "1")
 		land(t, d, "sub/b", "22")
-		p, err := d.Create("c", 0o666)
+		p, err := create(d, "c", 0o666)
 		require.NoError(t, err)
 		defer p.Cancel()
 		require.NoError(t, afero.WriteFile(d.fsys, ".tool."+key("tool")+".part", []byte("x"), 0o666))

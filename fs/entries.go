@@ -266,7 +266,7 @@ const compactFrom = 4096
 // this process appends nothing meanwhile. What another process appends meanwhile
 // is lost: that costs a file its entry, and a derived name a fetch.
 func (e *entries) compact() error {
-	p, err := createPartial(e.fsys, partialDir, key(entryFile), entryFile, 0o666)
+	p, err := ownSpot(e.fsys, entryFile).CreateApart(0o666)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -30,7 +31,7 @@ func openDir(t *testing.T, base afero.Fs, path string) *Dir {
 // land puts a finished file into the directory.
 func land(t *testing.T, d *Dir, name, content string) {
 	t.Helper()
-	p, err := d.Create(name, 0o666)
+	p, err := create(d, name, 0o666)
 	require.NoError(t, err)
 	_, err = p.WriteAt([]byte(content), 0)
 	require.NoError(t, err)
@@ -57,3 +58,31 @@ func requireNoPartials(t *testing.T, d *Dir) {
 	}
 	require.Empty(t, names)
 }
+
+// create makes a partial file as one does who adopts nothing and waits for
+// nobody.
+func create(d *Dir, name string, perm os.FileMode) (*Partial, error) {
+	spot, err := d.Spot(name)
+	if err != nil {
+		return nil, err
+	}
+	return createAt(spot, perm)
+}
+
+func createSibling(fsys afero.Fs, dest string, perm os.FileMode) (*Partial, error) {
+	spot, err := SiblingSpot(fsys, dest)
+	if err != nil {
+		return nil, err
+	}
+	return createAt(spot, perm)
+}
+
+func createAt(spot Spot, perm os.FileMode) (*Partial, error) {
+	p, err := spot.Create(perm, nil)
+	if errors.Is(err, ErrHeld) {
+		return spot.CreateApart(perm)
+	}
+	return p, err
+}
+
+func ignore(Leftover) {}

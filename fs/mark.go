@@ -190,7 +190,7 @@ func (d *Dir) mark(o Options) error {
 
 // writeOwn writes one of the cache's own files, whole or not at all.
 func (d *Dir) writeOwn(name string, text []byte) error {
-	p, err := createPartial(d.fsys, partialDir, key(name), name, 0o666)
+	p, err := ownSpot(d.fsys, name).CreateApart(0o666)
 	if err != nil {
 		return fmt.Errorf("mark cache directory: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/afero"
@@ -34,49 +35,24 @@ const maxCreateTries = 100
 // Partial is a file on its way: written under a temporary name, then committed
 // to its final one. Use it as
 //
-//	p, err := dir.Create(name, 0o666)
+//	p, err := spot.Create(0o666, nil)
 //	defer p.Cancel()
 //	… p.WriteAt …
 //	err = p.Commit(fs.SyncFile)
 //
 // WriteAt may be called from several goroutines at once where the file system
-// allows it (the operating system's does); Commit and Cancel once writing is over.
+// allows it (the operating system's does); Keep, Commit and Cancel once writing
+// is over.
 type Partial struct {
 	fsys        afero.Fs
 	temp, final string
 	perm        os.FileMode
 	file        afero.File // for writing; nil once closed
 	lock        afero.File // the separate, read-only descriptor that holds the lock; nil without locks
+	note        *note      // nil: none can be kept
+	adopted     bool       // it was there
 	mu          sync.Mutex // guards over
-	over        bool       // committed or cancelled
-}
-
-// createPartial makes an empty partial file in the folder dir under stem and a
-// suffix, and locks it. When somebody else has that one, the new one gets a
-// name of its own: whoever comes second does not wait, and does not disturb.
-func createPartial(fsys afero.Fs, dir, stem, final string, perm os.FileMode) (*Partial, error) {
-	temp := path.Join(dir, stem+partialSuffix)
-	for range maxCreateTries {
-		p := &Partial{fsys: fsys, temp: temp, final: final, perm: perm & os.ModePerm}
-		err := p.create()
-		switch {
-		case err == nil:
-			return p, nil
-		case errors.Is(err, os.ErrNotExist): // the folder is not there (any more)
-			if err := makeFolder(fsys, dir); err != nil {
-				return nil, err
-			}
-		case errors.Is(err, os.ErrExist):
-			if removeIfUnheld(fsys, temp) {
-				continue
-			}
-			temp = path.Join(dir, stem+"-"+randomHex()+partialSuffix)
-		case errors.Is(err, errLost):
-		default:
-			return nil, err
-		}
-	}
-	return nil, fmt.Errorf("create %s: somebody removes it again and again", temp)
+	over        bool       // committed, kept or cancelled
 }
 
 // errLost says that a cleaner was faster: it removed the new, not yet locked file.
@@ -112,28 +88,72 @@ func (p *Partial) create() error {
 	return err
 }
 
-// removeIfUnheld removes a partial file that nobody holds and reports whether
-// it is gone. Where there are no locks, nothing is known to be unheld.
-func removeIfUnheld(fsys afero.Fs, temp string) bool {
-	if fi, err := Lstat(fsys, temp); err == nil && !fi.Mode().IsRegular() {
-		return fsys.Remove(temp) == nil // a link or a pipe: none of ours, and not to be opened
+// adopt takes over a partial file that is there and that nobody holds. It
+// returns ErrHeld if somebody does, errUnknown where nobody can tell, errLost if
+// the name leads elsewhere by now, and errForeign for what is not ours to write:
+// a link, another user's, or what accept refuses.
+func (p *Partial) adopt(accept func(note []byte, size int64) bool) error {
+	if fi, err := Lstat(p.fsys, p.temp); errors.Is(err, os.ErrNotExist) {
+		return errLost
+	} else if err == nil && !fi.Mode().IsRegular() {
+		return errForeign // a link or a pipe: not to be opened
 	}
-	f, err := fsys.OpenFile(temp, os.O_RDONLY|nonblock, 0)
+	lock, err := p.fsys.OpenFile(p.temp, os.O_RDONLY|nonblock, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return errLost
+	}
 	if err != nil {
-		return errors.Is(err, os.ErrNotExist)
+		return errUnknown // another user's
 	}
-	defer f.Close() // read-only: nothing to lose
-	if locked, err := tryLock(f); err != nil || !locked {
-		return false
+	p.lock = lock
+	if err = p.take(accept); err != nil && !errors.Is(err, errForeign) {
+		p.unlock()
 	}
-	if !isAt(fsys, temp, f) {
-		return false // it has landed or was removed, and the name is another's by now
+	return err
+}
+
+// take is adopt from the open file on. After errForeign the lock is still held.
+func (p *Partial) take(accept func(note []byte, size int64) bool) error {
+	switch locked, err := tryLock(p.lock); {
+	case err != nil:
+		return errUnknown
+	case !locked:
+		return ErrHeld
+	case !isAt(p.fsys, p.temp, p.lock):
+		return errLost
 	}
+	fi, err := p.lock.Stat()
+	if err != nil || accept == nil || !isOurs(fi) {
+		return errForeign
+	}
+	text := p.note.read()
+	if text == nil || !accept(text, fi.Size()) {
+		return errForeign
+	}
+	file, err := p.fsys.OpenFile(p.temp, os.O_WRONLY, 0)
+	if err != nil {
+		return errForeign
+	}
+	if now, err := file.Stat(); err != nil || !os.SameFile(fi, now) {
+		_ = file.Close() // nothing was written
+		return errForeign
+	}
+	p.file, p.adopted = file, true
+	return nil
+}
+
+// remove removes a partial file that adopt has found foreign.
+func (p *Partial) remove() error {
+	p.note.remove()
 	if runtime.GOOS == "windows" { // which does not remove what is open
-		_ = f.Close()
+		p.unlock()
 	}
-	err = Remove(fsys, temp)
-	return err == nil || errors.Is(err, os.ErrNotExist)
+	err := Remove(p.fsys, p.temp)
+	p.unlock()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // isAt reports whether the open file is the one that has the name.
@@ -149,8 +169,51 @@ func isAt(fsys afero.Fs, name string, f afero.File) bool {
 // WriteAt stores b at off.
 func (p *Partial) WriteAt(b []byte, off int64) (int, error) { return p.file.WriteAt(b, off) }
 
-// Empty throws away what was written: it was of another version.
-func (p *Partial) Empty() error { return p.file.Truncate(0) }
+// ReadAt reads what was stored.
+func (p *Partial) ReadAt(b []byte, off int64) (int, error) {
+	f := p.lock // it is open for reading
+	if f == nil {
+		opened, err := p.fsys.Open(p.temp)
+		if err != nil {
+			return 0, err
+		}
+		defer opened.Close() // read-only: nothing to lose
+		f = opened
+	}
+	return f.ReadAt(b, off)
+}
+
+// Resize cuts the file, or extends it with what reads as zeros: to 0 when what
+// was written is of another version, to the whole length when that is known, so
+// that its size says what it is going to need.
+func (p *Partial) Resize(size int64) error { return p.file.Truncate(size) }
+
+// Sync flushes the data to the disk.
+func (p *Partial) Sync() error { return p.file.Sync() }
+
+// Adopted reports whether the file was there: an earlier download left it.
+func (p *Partial) Adopted() bool { return p.adopted }
+
+// Note replaces what is noted beside the file, for who adopts it one day. It
+// is not flushed to the disk.
+func (p *Partial) Note(text []byte) error { return p.note.write(text) }
+
+// DropNote removes the note.
+func (p *Partial) DropNote() error { return p.note.drop() }
+
+// Keep closes the file and leaves it, with its note, to be adopted. Without a
+// note nobody could, so that nothing is left.
+func (p *Partial) Keep() error {
+	if !p.end() {
+		return nil
+	}
+	if !p.adopted && !p.note.written() {
+		return p.discard()
+	}
+	err := errors.Join(p.close(), p.note.close())
+	p.unlock()
+	return err
+}
 
 // Stat returns how many bytes the file has and the time of its last write, by the
 // file system's clock. Somebody else may have changed it.
@@ -185,14 +248,26 @@ func (p *Partial) finish(mode SyncMode) error {
 	if err := p.restrict(); err != nil {
 		return err
 	}
-	if err := p.close(); err != nil {
+	if err := p.closeForExec(); err != nil {
 		return err
 	}
+	// Before the rename: after it the note's name may be that of another's.
+	p.forgetNote()
 	if err := p.rename(); err != nil {
 		return err
 	}
 	p.unlock()
 	return nil
+}
+
+// closeForExec closes the file so that no process has it open for writing
+// afterwards, or executing it would fail with ETXTBSY (execve(2)). A child that
+// is between fork and exec has a copy of each descriptor; the lock is held as
+// long as one is (syscall.ForkLock).
+func (p *Partial) closeForExec() error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return p.close()
 }
 
 // SyncName flushes the folder of a committed file, so that its name outlasts a
@@ -259,13 +334,21 @@ func (p *Partial) Cancel() error {
 }
 
 func (p *Partial) discard() error {
-	_ = p.close() // what was written is not wanted any more
+	_ = p.close()  // what was written is not wanted any more
+	p.forgetNote() // first: a note without a file is read by nobody
 	err := Remove(p.fsys, p.temp)
 	p.unlock()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return err
+}
+
+// forgetNote removes the note, if there is one.
+func (p *Partial) forgetNote() {
+	if p.adopted || p.note.written() {
+		p.note.remove()
+	}
 }
 
 // end reports whether the caller is the first to end the partial file.

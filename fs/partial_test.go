@@ -21,7 +21,7 @@ import (
 func TestPartialCommitGivesTheFileItsName(t *testing.T) {
 	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
 		d := openDir(t, base, path)
-		p, err := d.Create("sub/folder/file", 0o666)
+		p, err := create(d, "sub/folder/file", 0o666)
 		require.NoError(t, err)
 		_, err = p.WriteAt([]byte("world"), 6)
 		require.NoError(t, err)
@@ -43,7 +43,7 @@ func TestPartialCommitGivesTheFileItsName(t *testing.T) {
 func TestPartialCancelLeavesNothing(t *testing.T) {
 	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
 		d := openDir(t, base, path)
-		p, err := d.Create("file", 0o666)
+		p, err := create(d, "file", 0o666)
 		require.NoError(t, err)
 		_, err = p.WriteAt([]byte("x"), 0)
 		require.NoError(t, err)
@@ -63,7 +63,7 @@ func TestPartialReplacesAFileButNeverADirectory(t *testing.T) {
 		assert.Equal(t, "new", content(t, d, "file"))
 
 		land(t, d, "folder/file", "kept")
-		p, err := d.Create("folder", 0o666)
+		p, err := create(d, "folder", 0o666)
 		require.NoError(t, err)
 		require.Error(t, p.Commit(SyncFile))
 		assert.Equal(t, "kept", content(t, d, "folder/file"))
@@ -73,9 +73,9 @@ func TestPartialReplacesAFileButNeverADirectory(t *testing.T) {
 
 func TestSecondPartialOfOneNameGetsItsOwnFile(t *testing.T) {
 	d := openDir(t, afero.NewOsFs(), t.TempDir())
-	first, err := d.Create("file", 0o666)
+	first, err := create(d, "file", 0o666)
 	require.NoError(t, err)
-	second, err := d.Create("file", 0o666)
+	second, err := create(d, "file", 0o666)
 	require.NoError(t, err)
 	assert.NotEqual(t, first.temp, second.temp)
 	_, err = first.WriteAt([]byte("first"), 0)
@@ -113,12 +113,12 @@ func TestPartialReplacedByALinkIsNotFollowed(t *testing.T) {
 
 func TestStraysAreRemovedUnlessHeld(t *testing.T) {
 	d := openDir(t, afero.NewOsFs(), t.TempDir())
-	held, err := d.Create("held", 0o666)
+	held, err := create(d, "held", 0o666)
 	require.NoError(t, err)
 	stray := filepath.Join(d.Root(), partialDir, key("stray")+partialSuffix)
 	require.NoError(t, os.WriteFile(stray, []byte("x"), 0o666))
 
-	require.NoError(t, d.Tidy(context.Background(), time.Now()))
+	require.NoError(t, d.Tidy(context.Background(), time.Now(), ignore))
 	assert.NoFileExists(t, stray)
 	assert.FileExists(t, filepath.Join(d.Root(), filepath.FromSlash(held.temp)))
 	require.NoError(t, held.Commit(SyncFile))
@@ -127,12 +127,12 @@ func TestStraysAreRemovedUnlessHeld(t *testing.T) {
 
 func TestStraysWithoutLocksGoByAge(t *testing.T) {
 	d := openDir(t, afero.NewMemMapFs(), "/cache")
-	p, err := d.Create("file", 0o666)
+	p, err := create(d, "file", 0o666)
 	require.NoError(t, err)
-	require.NoError(t, d.Tidy(context.Background(), time.Now()))
+	require.NoError(t, d.Tidy(context.Background(), time.Now(), ignore))
 	_, err = d.fsys.Stat(p.temp)
 	require.NoError(t, err, "it may be in use")
-	require.NoError(t, d.Tidy(context.Background(), time.Now().Add(2*strayAge)))
+	require.NoError(t, d.Tidy(context.Background(), time.Now().Add(2*strayAge), ignore))
 	requireNoPartials(t, d)
 }
 
@@ -150,7 +150,7 @@ func TestPermissionsFollowTheUmask(t *testing.T) {
 		require.NoError(t, f.Close())
 		require.NoError(t, os.Remove(reference))
 
-		p, err := d.Create("file", perm|os.ModeSetuid)
+		p, err := create(d, "file", perm|os.ModeSetuid)
 		require.NoError(t, err)
 		require.NoError(t, p.Commit(SyncFile))
 		info, err := d.Stat("file")
@@ -171,7 +171,7 @@ func TestEachFailingStepIsAnErrorAndLeavesNothing(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				faults := faultfs.New(base)
 				d := openDir(t, faults, path)
-				p, err := d.Create("file", 0o666)
+				p, err := create(d, "file", 0o666)
 				require.NoError(t, err)
 				faults.Fail(c.op, nil, syscall.EIO)
 				if _, err = p.WriteAt([]byte("x"), 0); err == nil {
@@ -195,7 +195,7 @@ func TestRenameAndRemoveAreTriedAgainWhileBusy(t *testing.T) {
 	faults := faultfs.New(afero.NewOsFs())
 	d := openDir(t, faults, t.TempDir())
 	all := func(string) bool { return true }
-	p, err := d.Create("file", 0o666)
+	p, err := create(d, "file", 0o666)
 	require.NoError(t, err)
 	faults.FailTimes(faultfs.OpRename, all, syscall.EBUSY, 3)
 	require.NoError(t, p.Commit(SyncFile))
@@ -235,7 +235,7 @@ func TestCommitAgainstRemovalOfTheFolder(t *testing.T) {
 	for _, name := range []string{"folder/one", "folder/two", "folder/three"} {
 		wg.Go(func() {
 			for range 100 {
-				p, err := d.Create(name, 0o666)
+				p, err := create(d, name, 0o666)
 				if assert.NoError(t, err) && assert.NoError(t, p.Commit(SyncNone)) {
 					assert.NoError(t, d.Remove(name))
 				}
@@ -251,7 +251,7 @@ func TestSiblingIsHiddenAndStaysUnderNameMax(t *testing.T) {
 		require.NoError(t, base.MkdirAll(path, 0o777))
 		for _, name := range []string{"tool", strings.Repeat("ü", 127)} {
 			dest := filepath.Join(path, "new", name)
-			p, err := CreateSibling(base, dest, 0o666)
+			p, err := createSibling(base, dest, 0o666)
 			require.NoError(t, err)
 			assert.True(t, IsHiddenPartial(filepath.Base(p.temp)))
 			assert.Equal(t, filepath.Dir(dest), filepath.Dir(p.temp))
@@ -259,7 +259,7 @@ func TestSiblingIsHiddenAndStaysUnderNameMax(t *testing.T) {
 			_, err = base.Stat(dest)
 			require.NoError(t, err)
 		}
-		_, err := CreateSibling(base, path, 0o666)
+		_, err := createSibling(base, path, 0o666)
 		require.ErrorContains(t, err, "a directory is in its place")
 	})
 }

@@ -16,12 +16,12 @@ import (
 // key and the suffix it stays under NAME_MAX (255 bytes) whatever the target.
 const maxStem = 100
 
-// CreateSibling makes a partial file for dest, a path outside any cache
-// directory: a hidden file beside it, so that the rename stays within one file
-// system. Missing folders are made. perm counts before the umask.
-func CreateSibling(fsys afero.Fs, dest string, perm os.FileMode) (*Partial, error) {
+// SiblingSpot returns where the partial file of dest lies, a path outside any
+// cache directory: a hidden file beside it, so that the rename stays within one
+// file system. Missing folders are made. A directory in dest's place is an error.
+func SiblingSpot(fsys afero.Fs, dest string) (Spot, error) {
 	if fi, err := fsys.Stat(dest); err == nil && fi.IsDir() {
-		return nil, &os.PathError{Op: "create", Path: dest, Err: errIsDir}
+		return Spot{}, &os.PathError{Op: "create", Path: dest, Err: errIsDir}
 	}
 	dir, base := filepath.Split(filepath.ToSlash(dest))
 	if dir == "" {
@@ -31,16 +31,16 @@ func CreateSibling(fsys afero.Fs, dest string, perm os.FileMode) (*Partial, erro
 	if len(stem) > maxStem {
 		stem = strings.ToValidUTF8(stem[:maxStem], "")
 	}
-	return createPartial(fsys, dir, "."+stem+"."+key(base), filepath.ToSlash(dest), perm)
+	return Spot{fsys: fsys, dir: dir, stem: "." + stem + "." + key(base), final: filepath.ToSlash(dest)}, nil
 }
 
-// hiddenPartial matches the names that CreateSibling gives.
-var hiddenPartial = regexp.MustCompile(`^\..*\.[0-9A-V]{20}(-[0-9a-f]{16})?\.part$`)
+// hiddenPartial matches the names beside a SiblingSpot's destination.
+var hiddenPartial = regexp.MustCompile(`^\..*\.[0-9A-V]{20}((-[0-9a-f]{16})?\.part|\.json)$`)
 
-// IsHiddenPartial reports whether the base name is one that CreateSibling gives:
-// of a file on its way, not of a finished one.
+// IsHiddenPartial reports whether the base name is one that lies beside a
+// SiblingSpot's destination: of a file on its way, not of a finished one.
 func IsHiddenPartial(base string) bool {
-	return strings.HasSuffix(base, partialSuffix) && hiddenPartial.MatchString(base)
+	return strings.HasPrefix(base, ".") && hiddenPartial.MatchString(base)
 }
 
 // copyBuffer is how much CopyTo moves at a time: from some 256 KiB on, a larger
@@ -50,7 +50,11 @@ const copyBuffer = 1 << 20
 // CopyTo copies src, from where it stands, to the path dest, which it replaces
 // whole or not at all. perm counts before the umask.
 func CopyTo(ctx context.Context, src io.Reader, fsys afero.Fs, dest string, perm os.FileMode, mode SyncMode) error {
-	p, err := CreateSibling(fsys, filepath.Clean(dest), perm)
+	spot, err := SiblingSpot(fsys, filepath.Clean(dest))
+	if err != nil {
+		return err
+	}
+	p, err := spot.CreateApart(perm)
 	if err != nil {
 		return err
 	}

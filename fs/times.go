@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/djherbis/times"
+	"github.com/spf13/afero"
 )
 
 // Info describes a finished file.
@@ -23,6 +24,16 @@ func infoOf(fi os.FileInfo) Info {
 	info := Info{Size: fi.Size(), Mode: fi.Mode(), ModTime: fi.ModTime(), accessed: accessTime(fi)}
 	info.LastUse = later(info.ModTime, info.accessed)
 	return info
+}
+
+// Present describes the regular file at path; nil if there is none.
+func Present(fsys afero.Fs, path string) *Info {
+	fi, err := Lstat(fsys, path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return nil
+	}
+	info := infoOf(fi)
+	return &info
 }
 
 // LastUse returns the later of the access and the modification time.

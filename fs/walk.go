@@ -88,42 +88,17 @@ func (d *Dir) eachName(ctx context.Context, folder string, fn func(base string) 
 	}
 }
 
-// strayAge is how old a partial file must be to count as left behind where no
-// lock can tell: longer than any download goes without writing, waits to try
-// again included.
-const strayAge = 7 * 24 * time.Hour
-
 // tidyJournal is the size in bytes from which the journal is read at start-up,
 // to be written anew if most of it is out of date: some ten thousand records.
 const tidyJournal = 1 << 20
 
 // Tidy puts in order what earlier processes left: partial files that nobody is
-// at work on, and a journal that has grown long.
-func (d *Dir) Tidy(ctx context.Context, now time.Time) error {
-	err := d.removeStrays(ctx, now)
+// at work on and nobody is going to, and a journal that has grown long. It
+// calls kept for each partial file that it leaves to be adopted.
+func (d *Dir) Tidy(ctx context.Context, now time.Time, kept func(Leftover)) error {
+	err := d.sortLeftovers(ctx, now, kept)
 	if fi, statErr := d.fsys.Stat(entryFile); statErr == nil && fi.Size() > tidyJournal {
 		err = errors.Join(err, d.entries.tidy())
-	}
-	return err
-}
-
-// removeStrays removes the partial files that nobody is at work on: what a
-// killed process left.
-func (d *Dir) removeStrays(ctx context.Context, now time.Time) error {
-	var names []string // gathered first: afero.MemMapFs panics when a folder shrinks while it is read
-	err := d.eachName(ctx, partialDir, func(base string) error {
-		if path.Ext(base) == partialSuffix {
-			names = append(names, path.Join(partialDir, base))
-		}
-		return nil
-	})
-	for _, name := range names {
-		if removeIfUnheld(d.fsys, name) {
-			continue
-		}
-		if fi, err := Lstat(d.fsys, name); err == nil && now.Sub(fi.ModTime()) > strayAge {
-			_ = d.fsys.Remove(name) // who comes next tries again
-		}
 	}
 	return err
 }

@@ -40,7 +40,12 @@ func (p *buffers) get() *[]byte {
 	return &b
 }
 
-func (p *buffers) put(b *[]byte) { p.pool.Put(b) }
+// put gives a buffer back; nil is none.
+func (p *buffers) put(b *[]byte) {
+	if b != nil {
+		p.pool.Put(b)
+	}
+}
 
 // follow returns the pool for the next read after one of n bytes. A filled
 // buffer alone is no sign of speed: a server that holds a stream to 100 KB/s

@@ -86,6 +86,8 @@ func TestBuffersFollowTheStream(t *testing.T) {
 // sinkFunc is a sink that a function is.
 type sinkFunc func(b []byte, at int64) (int, error)
 
+func (sinkFunc) Start(Head, Source, int64) error           { return nil }
+func (sinkFunc) Stored(*Result, int) error                 { return nil }
 func (f sinkFunc) WriteAt(b []byte, at int64) (int, error) { return f(b, at) }
 
 // A file system that takes its time for every call would otherwise be the reason

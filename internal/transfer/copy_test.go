@@ -17,11 +17,12 @@ import (
 // discarding is a sink for measuring.
 type discarding struct{}
 
-func (discarding) Start(Head, int64) error                { return nil }
+func (discarding) Start(Head, Source, int64) error        { return nil }
+func (discarding) Stored(*Result, int) error              { return nil }
 func (discarding) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
 
 // receive copies a body as Fetch does.
-func receive(t testing.TB, from io.Reader, to io.WriterAt) Result {
+func receive(t testing.TB, from io.Reader, to Sink) Result {
 	w := newWatch(context.Background(), time.Hour)
 	defer w.stop()
 	f := &fetch{watch: w}

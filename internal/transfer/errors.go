@@ -47,6 +47,13 @@ type StatusError struct {
 	URL        string // without secrets
 	Message    string // the first printable bytes of a body that is text
 	RetryAfter string // as sent
+	Limit      RateLimit
+}
+
+// RateLimit is what an answer says of the client's quota.
+type RateLimit struct {
+	Exhausted bool
+	Reset     string // as sent: seconds from now, or since 1970; "" if it does not say
 }
 
 func (e *StatusError) Error() string { return "get " + e.URL + ": " + e.Status }

@@ -32,7 +32,9 @@ type memory struct {
 	onWrite func([]byte, int64) error
 }
 
-func (m *memory) Start(h Head, at int64) error {
+func (m *memory) Stored(*Result, int) error { return nil }
+
+func (m *memory) Start(h Head, _ Source, at int64) error {
 	m.head, m.starts = h, m.starts+1
 	m.data = m.data[:at] // what comes goes on there, or begins anew
 	if m.onStart != nil {

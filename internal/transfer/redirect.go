@@ -139,8 +139,8 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 	}
 	if f.ranged {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(f.have.N, 10)+"-")
-		if !f.plain {
-			req.Header.Set("If-Range", f.have.validator())
+		if v := f.have.validator(); v != "" && !f.plain && (!f.req.Digested || f.have.isFrom(at)) {
+			req.Header.Set("If-Range", v)
 		}
 	}
 	return req, nil

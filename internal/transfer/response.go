@@ -38,7 +38,7 @@ func (f *fetch) accept(resp *http.Response, v verdict, total int64) error {
 	if v != rest {
 		f.have = Result{}
 	}
-	f.have.Head, f.have.from = head, f.at
+	f.have.Head, f.have.From = head, sourceOf(f.at)
 	return nil
 }
 
@@ -125,6 +125,7 @@ func (f *fetch) statusError(resp *http.Response) error {
 		Status:     f.quote(resp.Status),
 		URL:        Redact(f.at),
 		RetryAfter: resp.Header.Get("Retry-After"),
+		Limit:      readLimit(resp.Header),
 	}
 	if isText(resp) {
 		f.watch.arm()
@@ -133,6 +134,18 @@ func (f *fetch) statusError(resp *http.Response) error {
 		e.Message = f.quote(string(text))
 	}
 	return e
+}
+
+// readLimit reads what services say of a quota that is used up: in one of the
+// header families that are in use (GitHub, GitLab and others; the names of
+// draft-ietf-httpapi-ratelimit-headers).
+func readLimit(h http.Header) RateLimit {
+	for _, family := range []string{"X-RateLimit-", "RateLimit-", "X-Rate-Limit-"} {
+		if h.Get(family+"Remaining") == "0" {
+			return RateLimit{Exhausted: true, Reset: h.Get(family + "Reset")}
+		}
+	}
+	return RateLimit{}
 }
 
 // isText reports whether a person can read the body: plain text, and what

@@ -1,6 +1,8 @@
 package transfer
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"mime"
 	"net/http"
 	"net/url"
@@ -74,14 +76,15 @@ type reply struct {
 	status    int
 	header    http.Header
 	length    int64 // of the body; -1: unknown
-	plain     bool  // it was asked with Range alone
+	plain     bool  // it was asked with Range alone, though there is a validator
 	elsewhere bool  // another resource answers than the one we have a part of
+	digested  bool  // a digest is going to tell whether the parts belong together
 }
 
 // judge returns what the answer to a request for the rest of have means, and for
 // rest the total size in bytes, -1 if unknown.
 func (have Result) judge(a reply) (verdict, int64) {
-	if a.elsewhere {
+	if a.elsewhere && !a.digested {
 		switch a.status {
 		case http.StatusOK:
 			return whole, -1
@@ -102,7 +105,7 @@ func (have Result) judge(a reply) (verdict, int64) {
 		return have.judgePart(a)
 	case http.StatusRequestedRangeNotSatisfiable:
 		total, ok := parseUnsatisfied(a.header.Get("Content-Range"))
-		if ok && total == have.N && have.sameTotal(total) && have.isSame(a.header) {
+		if ok && total == have.N && have.sameTotal(total) && have.agrees(a) {
 			return complete, total
 		}
 		return startOver, -1
@@ -116,7 +119,7 @@ func (have Result) judgePart(a reply) (verdict, int64) {
 	r, ok := parseContentRange(a.header.Get("Content-Range"))
 	switch {
 	case strings.EqualFold(kind, "multipart/byteranges"), !ok, r.first != have.N, !have.sameTotal(r.total),
-		r.total < 0, a.length != r.last-r.first+1, !have.isSame(a.header):
+		r.total < 0, a.length != r.last-r.first+1, !have.agrees(a):
 		// Without a total nobody can tell the end of the file, and without a
 		// length the end of the part.
 		return startOver, -1
@@ -124,14 +127,34 @@ func (have Result) judgePart(a reply) (verdict, int64) {
 	return rest, r.total
 }
 
+// agrees reports whether the answer goes together with what we have: it proves
+// to be of the same content, or a digest is going to tell.
+func (have Result) agrees(a reply) bool {
+	if !a.digested {
+		return have.isSame(a.header)
+	}
+	tag := a.header.Get("ETag")
+	contradicts := !a.elsewhere && isStrongTag(have.ETag) && isStrongTag(tag) && tag != have.ETag
+	return !contradicts
+}
+
 // isFrom reports whether the URL that answers is the one that what we have came
 // from. A validator tells the versions of one resource apart, and not two
 // resources (RFC 9110, section 8.8): a redirect may lead elsewhere by now. The
 // query may be another signature; beside a date it has to be the same.
 func (have Result) isFrom(u *url.URL) bool {
-	was := have.from
-	return was != nil && strings.EqualFold(was.Scheme, u.Scheme) && strings.EqualFold(was.Host, u.Host) &&
-		was.EscapedPath() == u.EscapedPath() && (have.ETag != "" || was.RawQuery == u.RawQuery)
+	is := sourceOf(u)
+	return have.From.URL == is.URL && (have.ETag != "" || have.From.Query == is.Query)
+}
+
+// sourceOf returns what is kept of a URL to know it again.
+func sourceOf(u *url.URL) Source {
+	s := Source{URL: strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Host) + u.EscapedPath()}
+	if u.RawQuery != "" {
+		sum := sha256.Sum256([]byte(u.RawQuery))
+		s.Query = hex.EncodeToString(sum[:])
+	}
+	return s
 }
 
 // sameTotal reports whether a total, -1 if unknown, can be that of the content.

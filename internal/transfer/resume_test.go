@@ -81,38 +81,38 @@ func TestJudge(t *testing.T) {
 		want  verdict
 		total int64
 	}{
-		"the rest":                {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 6, false, false}, rest, 10},
-		"the rest, chunked":       {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), -1, false, false}, startOver, -1},
-		"less than asked":         {tagged, reply{206, head(cr, "bytes 4-5/10", tag, `"v1"`), 2, false, false}, rest, 10},
-		"wrong offset":            {tagged, reply{206, head(cr, "bytes 3-9/10", tag, `"v1"`), 7, false, false}, startOver, -1},
-		"from the beginning":      {tagged, reply{206, head(cr, "bytes 0-9/10", tag, `"v1"`), 10, false, false}, startOver, -1},
-		"other total":             {tagged, reply{206, head(cr, "bytes 4-10/11", tag, `"v1"`), 7, false, false}, startOver, -1},
-		"no total":                {tagged, reply{206, head(cr, "bytes 4-9/*", tag, `"v1"`), 6, false, false}, startOver, -1},
-		"other tag":               {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v2"`), 6, false, false}, startOver, -1},
-		"tag gone":                {tagged, reply{206, head(cr, "bytes 4-9/10"), 6, false, false}, startOver, -1},
-		"tag weak now":            {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `W/"v1"`), 6, false, false}, startOver, -1},
-		"no Content-Range":        {tagged, reply{206, head(tag, `"v1"`), 6, false, false}, startOver, -1},
-		"broken Content-Range":    {tagged, reply{206, head(cr, "bytes 4..9", tag, `"v1"`), 6, false, false}, startOver, -1},
-		"length against range":    {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 5, false, false}, startOver, -1},
-		"multipart":               {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`, "Content-Type", "multipart/byteranges; boundary=x"), 6, false, false}, startOver, -1},
-		"another resource":        {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 6, false, true}, startOver, -1},
-		"another resource's all":  {tagged, reply{200, head(tag, `"v1"`), 10, false, true}, whole, -1},
-		"no total, none known":    {unknown, reply{206, head(cr, "bytes 4-9/*", tag, `"v1"`), 6, false, false}, startOver, -1},
-		"same date":               {dated, reply{206, head(cr, "bytes 4-9/10", mod, "d1"), 6, false, false}, rest, 10},
-		"other date":              {dated, reply{206, head(cr, "bytes 4-9/10", mod, "d2"), 6, false, false}, startOver, -1},
-		"date gone":               {dated, reply{206, head(cr, "bytes 4-9/10"), 6, false, false}, startOver, -1},
-		"a tag where none was":    {dated, reply{206, head(cr, "bytes 4-9/10", mod, "d1", tag, `"v1"`), 6, false, false}, startOver, -1},
-		"total becomes known":     {unknown, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 6, false, false}, rest, 10},
-		"new content":             {tagged, reply{200, head(tag, `"v2"`), 10, false, false}, whole, -1},
-		"no ranges":               {tagged, reply{200, head(tag, `"v1"`, "Accept-Ranges", "none"), 10, false, false}, whole, -1},
-		"If-Range not understood": {tagged, reply{200, head(tag, `"v1"`), 10, false, false}, askPlain, -1},
-		"nor Range":               {tagged, reply{200, head(tag, `"v1"`), 10, true, false}, whole, -1},
-		"all there":               {all, reply{416, head(cr, "bytes */4", tag, `"v1"`), 0, false, false}, complete, 4},
-		"all there, says nobody":  {all, reply{416, head(cr, "bytes */4"), 0, false, false}, startOver, -1},
-		"shorter now":             {tagged, reply{416, head(cr, "bytes */3", tag, `"v1"`), 0, false, false}, startOver, -1},
-		"416 for no reason":       {tagged, reply{416, head(), 0, false, false}, startOver, -1},
-		"not there":               {tagged, reply{404, head(), 0, false, false}, refused, -1},
-		"no content":              {tagged, reply{204, head(tag, `"v1"`), 0, false, false}, refused, -1},
+		"the rest":                {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 6, false, false, false}, rest, 10},
+		"the rest, chunked":       {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), -1, false, false, false}, startOver, -1},
+		"less than asked":         {tagged, reply{206, head(cr, "bytes 4-5/10", tag, `"v1"`), 2, false, false, false}, rest, 10},
+		"wrong offset":            {tagged, reply{206, head(cr, "bytes 3-9/10", tag, `"v1"`), 7, false, false, false}, startOver, -1},
+		"from the beginning":      {tagged, reply{206, head(cr, "bytes 0-9/10", tag, `"v1"`), 10, false, false, false}, startOver, -1},
+		"other total":             {tagged, reply{206, head(cr, "bytes 4-10/11", tag, `"v1"`), 7, false, false, false}, startOver, -1},
+		"no total":                {tagged, reply{206, head(cr, "bytes 4-9/*", tag, `"v1"`), 6, false, false, false}, startOver, -1},
+		"other tag":               {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v2"`), 6, false, false, false}, startOver, -1},
+		"tag gone":                {tagged, reply{206, head(cr, "bytes 4-9/10"), 6, false, false, false}, startOver, -1},
+		"tag weak now":            {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `W/"v1"`), 6, false, false, false}, startOver, -1},
+		"no Content-Range":        {tagged, reply{206, head(tag, `"v1"`), 6, false, false, false}, startOver, -1},
+		"broken Content-Range":    {tagged, reply{206, head(cr, "bytes 4..9", tag, `"v1"`), 6, false, false, false}, startOver, -1},
+		"length against range":    {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 5, false, false, false}, startOver, -1},
+		"multipart":               {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`, "Content-Type", "multipart/byteranges; boundary=x"), 6, false, false, false}, startOver, -1},
+		"another resource":        {tagged, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 6, false, true, false}, startOver, -1},
+		"another resource's all":  {tagged, reply{200, head(tag, `"v1"`), 10, false, true, false}, whole, -1},
+		"no total, none known":    {unknown, reply{206, head(cr, "bytes 4-9/*", tag, `"v1"`), 6, false, false, false}, startOver, -1},
+		"same date":               {dated, reply{206, head(cr, "bytes 4-9/10", mod, "d1"), 6, false, false, false}, rest, 10},
+		"other date":              {dated, reply{206, head(cr, "bytes 4-9/10", mod, "d2"), 6, false, false, false}, startOver, -1},
+		"date gone":               {dated, reply{206, head(cr, "bytes 4-9/10"), 6, false, false, false}, startOver, -1},
+		"a tag where none was":    {dated, reply{206, head(cr, "bytes 4-9/10", mod, "d1", tag, `"v1"`), 6, false, false, false}, startOver, -1},
+		"total becomes known":     {unknown, reply{206, head(cr, "bytes 4-9/10", tag, `"v1"`), 6, false, false, false}, rest, 10},
+		"new content":             {tagged, reply{200, head(tag, `"v2"`), 10, false, false, false}, whole, -1},
+		"no ranges":               {tagged, reply{200, head(tag, `"v1"`, "Accept-Ranges", "none"), 10, false, false, false}, whole, -1},
+		"If-Range not understood": {tagged, reply{200, head(tag, `"v1"`), 10, false, false, false}, askPlain, -1},
+		"nor Range":               {tagged, reply{200, head(tag, `"v1"`), 10, true, false, false}, whole, -1},
+		"all there":               {all, reply{416, head(cr, "bytes */4", tag, `"v1"`), 0, false, false, false}, complete, 4},
+		"all there, says nobody":  {all, reply{416, head(cr, "bytes */4"), 0, false, false, false}, startOver, -1},
+		"shorter now":             {tagged, reply{416, head(cr, "bytes */3", tag, `"v1"`), 0, false, false, false}, startOver, -1},
+		"416 for no reason":       {tagged, reply{416, head(), 0, false, false, false}, startOver, -1},
+		"not there":               {tagged, reply{404, head(), 0, false, false, false}, refused, -1},
+		"no content":              {tagged, reply{204, head(tag, `"v1"`), 0, false, false, false}, refused, -1},
 	} {
 		got, total := c.have.judge(c.reply)
 		assert.Equal(t, c.want, got, name)
@@ -141,7 +141,7 @@ func FuzzJudge(f *testing.F) {
 			{Head: Head{Total: 10, Exact: true, ETag: `"v1"`}, N: 4},
 			{Head: Head{Total: 10, Exact: true, LastModified: "d1"}, N: 4},
 		} {
-			v, total := have.judge(reply{status, h, length, plain, false})
+			v, total := have.judge(reply{status, h, length, plain, false, false})
 			if v != rest {
 				continue
 			}
@@ -184,7 +184,7 @@ func goOn(t *testing.T, tag string, handlers ...http.HandlerFunc) (Result, strin
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	have := &Result{
-		from: parse(t, server.URL),
+		From: sourceOf(parse(t, server.URL)),
 		Head: Head{Total: 10, Exact: true, ETag: tag}, N: 4,
 		CRC32C: crc32.Checksum([]byte("0123"), castagnoli),
 	}
@@ -271,7 +271,7 @@ func TestWhatFailsLeavesWhatWasThere(t *testing.T) {
 }
 
 func TestTheRestIsOfTheSameResource(t *testing.T) {
-	have := Result{Head: Head{ETag: `"v1"`}, from: parse(t, "https://h/a?sig=1")}
+	have := Result{Head: Head{ETag: `"v1"`}, From: sourceOf(parse(t, "https://h/a?sig=1"))}
 	assert.True(t, have.isFrom(parse(t, "https://H/a?sig=2")), "a signature may change")
 	for _, other := range []string{"https://h/b?sig=1", "https://g/a?sig=1", "http://h/a?sig=1", "https://h:8443/a?sig=1"} {
 		assert.False(t, have.isFrom(parse(t, other)), other)
@@ -285,7 +285,7 @@ func TestTheRestIsOfTheSameResource(t *testing.T) {
 func TestWhatIsCompleteIsCheckedAndSaysItsSize(t *testing.T) {
 	server := httptest.NewServer(send(416, "", "Content-Range", "bytes */4", "ETag", `"v1"`))
 	defer server.Close()
-	have := &Result{Head: Head{Total: -1, ETag: `"v1"`}, N: 4, from: parse(t, server.URL)}
+	have := &Result{Head: Head{Total: -1, ETag: `"v1"`}, N: 4, From: sourceOf(parse(t, server.URL))}
 	req := Request{URL: parse(t, server.URL), Client: newClient(t), After: have}
 	result, err := Fetch(t.Context(), req, &memory{data: []byte("0123")})
 	require.NoError(t, err)

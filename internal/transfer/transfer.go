@@ -22,7 +22,26 @@ type Request struct {
 	MaxSize   int64         // bytes; a larger body fails with ErrTooLarge. 0: none
 	Stall     time.Duration // longest silence before the headers, and between bytes. 0: none
 	Client    *http.Client  // required. Its CheckRedirect is asked, too; its Timeout is left alone
-	After     *Result       // what an earlier request of the same URL brought; only the rest is asked for if that is safe. nil: nothing
+	After     *Result       // what an earlier request brought; only the rest is asked for if that is safe. nil: nothing
+	Digested  bool          // the caller is going to hold a digest against the whole: then After goes on without a validator, too, and from another URL
+	Tap       Tap           // gets the chunks that were stored. nil: nobody
+	Throttle  Throttle      // waited for before bytes are read. nil: none
+}
+
+// Tap is who follows the bytes as they are stored, from memory. The chunk is
+// his until he calls release, once, from whatever goroutine.
+type Tap interface {
+	Take(ctx context.Context, chunk []byte, off int64, release func())
+}
+
+// Throttle bounds the rate of reading.
+type Throttle interface {
+	// Grant waits until some bytes may be read, at most most, and returns how
+	// many. The stall time-out does not run meanwhile. The error is the context's
+	// cause.
+	Grant(ctx context.Context, most int) (int, error)
+	// Return gives back what was granted and not read.
+	Return(n int)
 }
 
 // Sink is where a transfer puts what it receives. Its methods are called one
@@ -32,30 +51,43 @@ type Sink interface {
 	// Start is called once, when the headers of an acceptable response are
 	// there, before the first byte. Bytes will come from the offset at: where
 	// Request.After ended, or 0 when the file begins anew.
-	Start(head Head, at int64) error
+	Start(head Head, from Source, at int64) error
 	io.WriterAt
+	// Stored is called when n bytes more are stored. The result is to be read
+	// during the call only.
+	Stored(stored *Result, n int) error
 }
 
 // Head is what the headers of a response say.
 type Head struct {
-	Total           int64  // bytes: Content-Length, else x-goog-stored-content-length, else -1
-	Exact           bool   // Total is the Content-Length
-	Proven          bool   // the framing proves the end of the body; false: it ends with the connection
-	FinalURL        string // the one that answered, without secrets
-	ETag            string // as sent
-	LastModified    string // as sent
-	Date            string // as sent
-	ContentType     string // as sent
-	DispositionName string // the file name that Content-Disposition proposes, if any
+	Total           int64  `json:"total"`                  // bytes: Content-Length, else x-goog-stored-content-length, else -1
+	Exact           bool   `json:"exact,omitempty"`        // Total is the Content-Length
+	Proven          bool   `json:"proven,omitempty"`       // the framing proves the end of the body; false: it ends with the connection
+	FinalURL        string `json:"finalURL,omitempty"`     // the one that answered, without secrets
+	ETag            string `json:"etag,omitempty"`         // as sent
+	LastModified    string `json:"lastModified,omitempty"` // as sent
+	Date            string `json:"date,omitempty"`         // as sent
+	ContentType     string `json:"contentType,omitempty"`  // as sent
+	DispositionName string `json:"disposition,omitempty"`  // the file name that Content-Disposition proposes, if any
 }
 
-// Result is what arrived.
-type Result struct {
-	Head
-	N      int64  // bytes stored
-	CRC32C uint32 // over them, with the Castagnoli polynomial (RFC 3720)
+// Resumable reports whether the rest of such an answer can be asked for later,
+// with a proof that it is the rest of the same.
+func (h Head) Resumable() bool { return h.validator() != "" }
 
-	from *url.URL // that sent them, with its secrets
+// Result is what arrived. It can be kept, as JSON, for a Fetch in another
+// process: there are no secrets in it.
+type Result struct {
+	Head   `json:"head"`
+	N      int64  `json:"n"`      // bytes stored
+	CRC32C uint32 `json:"crc32c"` // over them, with the Castagnoli polynomial (RFC 3720)
+	From   Source `json:"from"`   // what sent them
+}
+
+// Source is a resource, without the secrets of its URL.
+type Source struct {
+	URL   string `json:"url"`             // up to the path
+	Query string `json:"query,omitempty"` // its hash; "" if there is none
 }
 
 // Fetch performs the request and stores its body in sink. When ctx ends, it
@@ -69,14 +101,14 @@ func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 	f := &fetch{req: req, watch: w}
 	if req.After != nil {
 		f.have = *req.After
-		f.ranged = f.have.N > 0 && f.have.validator() != ""
+		f.ranged = f.have.N > 0 && (f.have.validator() != "" || req.Digested)
 	}
 	resp, v, err := f.exchange()
 	if err != nil {
 		return f.have, err
 	}
 	defer resp.Body.Close() // reading has shown whether it is whole
-	if err := sink.Start(f.have.Head, f.have.N); err != nil {
+	if err := sink.Start(f.have.Head, f.have.From, f.have.N); err != nil {
 		return f.have, err
 	}
 	if v == complete {
@@ -96,7 +128,10 @@ func (f *fetch) exchange() (*http.Response, verdict, error) {
 		}
 		v, total := whole, int64(-1)
 		if f.ranged {
-			v, total = f.have.judge(reply{resp.StatusCode, resp.Header, resp.ContentLength, f.plain, !f.have.isFrom(f.at)})
+			v, total = f.have.judge(reply{
+				status: resp.StatusCode, header: resp.Header, length: resp.ContentLength,
+				plain: f.plain, elsewhere: !f.have.isFrom(f.at), digested: f.req.Digested,
+			})
 		}
 		switch v {
 		case askPlain:

@@ -259,5 +259,6 @@ func TestFetchTakesAShortWriteForAFailure(t *testing.T) {
 
 type shortSink struct{}
 
-func (shortSink) Start(Head, int64) error                { return nil }
+func (shortSink) Start(Head, Source, int64) error        { return nil }
+func (shortSink) Stored(*Result, int) error              { return nil }
 func (shortSink) WriteAt(b []byte, _ int64) (int, error) { return len(b) - 1, nil }

@@ -1,0 +1,132 @@
+package dlmanager
+
+import (
+	"errors"
+	"time"
+)
+
+func (l *life) succeed(result Result) step {
+	l.finish(result, nil)
+	return nil
+}
+
+// fail is the one door through which errors leave.
+func (l *life) fail(err error) step {
+	l.failure = err
+	return l.failed
+}
+
+func (l *life) failed() step {
+	err := l.failure
+	if l.partial != nil {
+		err = errors.Join(err, l.leave(err))
+	}
+	l.finish(Result{}, err)
+	return nil
+}
+
+// leave keeps the partial file after a failure, if somebody can go on from it,
+// and else removes it. The error is what could not be removed.
+func (l *life) leave(failure error) error {
+	if l.recorder.end(&l.fetched) && !isFinal(failure) {
+		err := l.partial.Keep()
+		if err == nil {
+			l.site.left(l.Download)
+			return nil
+		}
+		l.cfg.logger.Debug("partial file is not kept", "name", l.name, "error", err)
+	}
+	return l.partial.Cancel()
+}
+
+// isFinal reports whether nobody is going to want the rest after such a failure.
+func isFinal(err error) bool {
+	for _, final := range []error{ErrCanceled, ErrTooLarge, ErrTooSmall, errChanged} {
+		if errors.Is(err, final) {
+			return true
+		}
+	}
+	return false
+}
+
+// finish gives back what is held and sets the outcome.
+func (l *life) finish(result Result, err error) {
+	l.giveBack()
+	result.Elapsed = time.Since(l.started)
+	l.Download.finish(result, err)
+}
+
+// giveBack gives back what is held. A second call does nothing.
+func (l *life) giveBack() {
+	l.recorder.stop()
+	if l.partial != nil {
+		_ = l.partial.Cancel() // it has landed, or was kept or removed, or somebody else fetched the file
+	}
+	l.room.release()
+	l.release()
+	l.release = func() {}
+}
+
+// errExited is the outcome of a download whose goroutine was ended from within
+// a callback, as testing.T.FailNow does.
+var errExited = errors.New("a callback ended the download's goroutine")
+
+// finishAnyway, deferred, finishes the download if its goroutine ends before it
+// did.
+func (d *Download) finishAnyway() {
+	d.mu.Lock()
+	over := d.over
+	d.mu.Unlock()
+	if !over {
+		d.finish(Result{}, errExited)
+	}
+}
+
+// finish sets the outcome, calls the finished hook and ends all waits.
+func (d *Download) finish(result Result, err error) {
+	defer d.site.gone(d)
+	d.mu.Lock()
+	if errors.Is(err, ErrInterrupted) && d.stop == ErrCanceled {
+		err = ErrCanceled // asked for after the interruption, and before its end
+	}
+	result.Attempts = d.attempts
+	d.state, d.over, d.err, d.result = StateDone, true, err, result
+	d.mu.Unlock()
+	d.site.leave(d)
+	d.logOutcome(result, err)
+	if err == nil {
+		if err := d.observers.tellEnd(d, result.Bytes); err != nil {
+			d.cfg.logger.Warn("progress function failed after the download", "name", d.name, "error", err)
+		}
+	}
+	if d.cfg.hooks.Finished != nil {
+		if err := guard("finished hook", func() { d.cfg.hooks.Finished(d) }); err != nil {
+			d.cfg.logger.Error("finished hook failed", "name", d.name, "error", err)
+		}
+	}
+}
+
+func (d *Download) logOutcome(result Result, err error) {
+	switch {
+	case errors.Is(err, ErrCanceled), errors.Is(err, ErrInterrupted):
+		d.cfg.logger.Info("download stopped", "name", d.name, "reason", err)
+	case err != nil:
+		d.cfg.logger.Warn("download failed", "name", d.name, "error", err)
+	case result.Origin == OriginFetched, result.Origin == OriginResumed:
+		d.cfg.logger.Info("downloaded", "name", d.name, "bytes", result.Bytes, "elapsed", result.Elapsed)
+	default:
+		d.cfg.logger.Debug("found", "name", d.name, "bytes", result.Bytes)
+	}
+}
+
+func (d *Download) enter(s State) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state = s
+}
+
+func (d *Download) countAttempt() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.attempts++
+}

@@ -1,0 +1,190 @@
+package dlmanager
+
+import (
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/transfer"
+)
+
+const (
+	// recordFrom is the size in bytes from which a file's record is written as
+	// soon as it begins: below, fetching it again costs less than a record.
+	recordFrom = 1 << 20
+	// recordBytes and recordTime are how much of a download a killed process
+	// loses at most, of the two what comes first. A record costs some 5 µs.
+	recordBytes = 8 << 20
+	recordTime  = time.Second
+	// beatTime is how often a process that holds a partial file shows that it is
+	// alive, whatever it waits for. Those who wait for it look for longer.
+	beatTime = 2 * time.Second
+	// syncBytes and syncTime are how much of a long download a power loss costs,
+	// when both have passed: rare enough to cost nothing, and the disk begins
+	// early with what it has to do anyway.
+	syncBytes = 64 << 20
+	syncTime  = 10 * time.Second
+)
+
+// recorder keeps the record of a running download. The download's goroutine
+// calls it; a timer of its own lets it beat.
+type recorder struct {
+	partial *fs.Partial
+	logger  *slog.Logger
+	flushes bool
+	now     func() time.Time
+
+	// The download's goroutine alone uses these.
+	noted    int64 // bytes, when the record was last written for them
+	notedAt  time.Time
+	syncedN  int64
+	syncedAt time.Time
+
+	mu      sync.Mutex // guards all below, and the note
+	record  record
+	begun   int  // counts what began in the file, anew or where it was
+	worth   bool // something is there that can be gone on from
+	written time.Time
+	timer   *time.Timer
+	over    bool
+	syncing sync.WaitGroup
+}
+
+func newRecorder(l *life) *recorder {
+	now := time.Now()
+	r := &recorder{
+		partial: l.partial, logger: l.cfg.logger, flushes: l.cfg.sync != SyncNone,
+		now: time.Now, notedAt: now, syncedAt: now,
+	}
+	r.record = record{
+		URL: RedactURL(l.raw), Identity: hexIdentity(identity(l.url)), Mode: l.cfg.mode,
+		Size: -1, Boot: fs.BootID(), PID: os.Getpid(), Synced: l.kept.synced,
+	}
+	r.timer = time.AfterFunc(beatTime, r.beat)
+	return r
+}
+
+// beat shows that the process is alive.
+func (r *recorder) beat() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
+	if r.now().Sub(r.written) >= beatTime {
+		r.write()
+	}
+	r.timer.Reset(beatTime)
+}
+
+// begin notes what the file holds and how large it is before any of it changes:
+// a record never promises what may not be there any more. worth says that it
+// can be gone on from.
+func (r *recorder) begin(stored transfer.Result, size int64, worth bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.record.Head, r.record.From, r.record.Size = stored.Head, stored.From, size
+	r.record.Ranges, r.worth = nil, worth
+	if worth {
+		r.record.Ranges = prefix(stored)
+	}
+	if stored.N == 0 || !worth {
+		r.record.Synced = nil
+	}
+	r.noted, r.syncedN = stored.N, 0
+	r.begun++
+	if !worth && r.written.IsZero() && !r.partial.Adopted() {
+		return nil // there is none that would be wrong
+	}
+	if r.write() {
+		return nil
+	}
+	return r.partial.DropNote()
+}
+
+// advance notes that more is stored, if it is time to.
+func (r *recorder) advance(stored *transfer.Result, now time.Time) {
+	if stored.N-r.noted < recordBytes && now.Sub(r.notedAt) < recordTime || stored.N < recordFrom {
+		return
+	}
+	r.noted, r.notedAt = stored.N, now
+	r.note(stored)
+	if r.flushes && stored.N-r.syncedN >= syncBytes && now.Sub(r.syncedAt) >= syncTime {
+		r.syncedN, r.syncedAt = stored.N, now
+		spans, begun := prefix(*stored), r.begun // which this goroutine alone changes
+		r.syncing.Go(func() { r.sync(spans, begun) })
+	}
+}
+
+func (r *recorder) note(stored *transfer.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.worth {
+		return
+	}
+	r.record.Ranges = prefix(*stored)
+	r.write()
+}
+
+// sync flushes the file and notes that the spans are safe.
+func (r *recorder) sync(spans []span, begun int) {
+	if r.partial.Sync() != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.worth && r.begun == begun {
+		r.record.Synced = spans
+		r.write()
+	}
+}
+
+// write writes the record; it needs mu. A record that cannot be written is no
+// failure of the download.
+func (r *recorder) write() bool {
+	r.record.Beat++
+	r.written = r.now()
+	err := r.partial.Note(r.record.encode())
+	if err != nil {
+		r.logger.Debug("record is not written", "error", err)
+	}
+	return err == nil
+}
+
+// end notes what is there at last and stops the timer. It reports whether it is
+// worth keeping.
+func (r *recorder) end(stored *transfer.Result) (worth bool) {
+	r.syncing.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	r.timer.Stop()
+	worth = r.worth && stored.N > 0 && !r.written.IsZero()
+	if worth {
+		r.record.Ranges = prefix(*stored)
+		worth = r.write()
+	}
+	return worth
+}
+
+// stop stops the timer; the record does not matter any more.
+func (r *recorder) stop() {
+	if r == nil {
+		return
+	}
+	r.syncing.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	r.timer.Stop()
+}
+
+// prefix returns what is stored as spans.
+func prefix(stored transfer.Result) []span {
+	if stored.N == 0 {
+		return nil
+	}
+	return []span{{To: stored.N, CRC32C: stored.CRC32C}}
+}

@@ -1,0 +1,99 @@
+package dlmanager
+
+import (
+	"time"
+
+	"github.com/dlmanager/dlmanager/internal/transfer"
+)
+
+// The download is the sink of its transfer.
+var _ transfer.Sink = (*life)(nil)
+
+// Start is told by the transfer that bytes are about to come, from the offset
+// at: 0 when the file begins, or begins anew.
+func (l *life) Start(head transfer.Head, from transfer.Source, at int64) error {
+	stored := l.fetched
+	stored.Head, stored.From = head, from
+	if at == 0 {
+		stored.N, stored.CRC32C, l.resumed = 0, 0, 0
+	}
+	if err := l.reserve(max(head.Total, at)); err != nil {
+		return err
+	}
+	if err := l.prepare(stored); err != nil {
+		return err
+	}
+	l.fetched = stored
+	l.meter.start(at, head.Total, time.Now())
+	return l.observers.notify(l.Download, at, head.Total)
+}
+
+// prepare makes the partial file ready for the rest of what is stored, its
+// record first.
+func (l *life) prepare(stored transfer.Result) error {
+	size := l.wholeSize(stored.Head)
+	if err := l.recorder.begin(stored, size, l.canGoOn(stored.Head)); err != nil {
+		return err
+	}
+	if stored.N == 0 && l.size > 0 {
+		if err := l.partial.Resize(0); err != nil {
+			return err
+		}
+		l.size = 0
+	}
+	if size > l.size && l.partial.Resize(size) == nil { // some file systems cannot
+		l.size = size
+	}
+	return nil
+}
+
+// wholeSize returns what the partial file's size is from the beginning, -1 if it
+// grows with what is stored.
+func (l *life) wholeSize(head transfer.Head) int64 {
+	if head.Exact && head.Total >= recordFrom {
+		return head.Total
+	}
+	return -1
+}
+
+// canGoOn reports whether another download may go on from what such an answer
+// brings.
+func (l *life) canGoOn(head transfer.Head) bool {
+	return !l.cfg.noResume && head.Resumable()
+}
+
+// reserve makes room for n bytes in all.
+func (l *life) reserve(n int64) (err error) {
+	if l.room != nil {
+		return l.room.grow(l.ctx, n)
+	}
+	l.room, err = l.site.reserve(l.ctx, l.Download, n)
+	return err
+}
+
+// WriteAt stores what the transfer has received.
+func (l *life) WriteAt(b []byte, off int64) (int, error) {
+	if !l.fetched.Exact {
+		if err := l.room.grow(l.ctx, off+int64(len(b))); err != nil {
+			return 0, err
+		}
+	}
+	n, err := l.partial.WriteAt(b, off)
+	l.size = max(l.size, off+int64(n))
+	return n, err
+}
+
+// Stored is told by the transfer what is stored with the last n bytes.
+func (l *life) Stored(stored *transfer.Result, n int) error {
+	now := time.Now()
+	l.meter.advance(int64(n), now)
+	l.wire += int64(n)
+	head := &l.fetched.Head
+	l.fetched.N, l.fetched.CRC32C = stored.N, stored.CRC32C
+	l.recorder.advance(&l.fetched, now)
+	if stored.N > head.Total && !head.Exact {
+		head.Total = -1 // the hint was wrong
+		l.meter.total.Store(-1)
+	}
+	return l.observers.notify(l.Download, stored.N, head.Total)
+}
