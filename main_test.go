@@ -20,7 +20,12 @@ import (
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(helperEnv) != "" {
+		os.Exit(helper(os.Args[1:]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // newManager returns a manager of a new directory that the test closes.
 func newManager(t testing.TB, opts ...Option) *DownloadManager {

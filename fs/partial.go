@@ -9,7 +9,6 @@ import (
 	"path"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/afero"
@@ -248,8 +247,11 @@ func (p *Partial) finish(mode SyncMode) error {
 	if err := p.restrict(); err != nil {
 		return err
 	}
-	if err := p.closeForExec(); err != nil {
+	if err := p.close(); err != nil {
 		return err
+	}
+	if p.perm&0o111 != 0 && p.lock != nil {
+		awaitNoWriter(p.lock)
 	}
 	// Before the rename: after it the note's name may be that of another's.
 	p.forgetNote()
@@ -258,16 +260,6 @@ func (p *Partial) finish(mode SyncMode) error {
 	}
 	p.unlock()
 	return nil
-}
-
-// closeForExec closes the file so that no process has it open for writing
-// afterwards, or executing it would fail with ETXTBSY (execve(2)). A child that
-// is between fork and exec has a copy of each descriptor; the lock is held as
-// long as one is (syscall.ForkLock).
-func (p *Partial) closeForExec() error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	return p.close()
 }
 
 // SyncName flushes the folder of a committed file, so that its name outlasts a

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package fs
+
+import "github.com/spf13/afero"
+
+// awaitNoWriter is for systems that tell whether a file is open for writing, and
+// refuse to execute one that is.
+func awaitNoWriter(afero.File) {}

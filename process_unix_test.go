@@ -1,0 +1,35 @@
+//go:build unix
+
+package dlmanager
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAFrozenHolderIsNotWaitedForEver(t *testing.T) {
+	gate := make(chan struct{})
+	o := newMeteredOrigin(t, 2*mib, gate)
+	dir := filepath.Join(t.TempDir(), "cache")
+	holder := startProcess(t, dir, o.URL+"/file", "file")
+	require.NotEmpty(t, holder.next("progress"))
+	require.NoError(t, holder.Process.Signal(syscall.SIGSTOP))
+
+	m := managerAt(t, dir, WithStallTimeout(100*time.Millisecond))
+	d := m.Download(o.URL+"/file", "file", WithStallTimeout(helperStall))
+	require.Eventually(t, func() bool { return d.Progress().State == StateAwaiting }, time.Minute, time.Millisecond)
+	close(gate)
+	require.NoError(t, d.Wait())
+	assert.Equal(t, OriginFetched, d.Result().Origin)
+	requireSame(t, 2*mib, d.Dest())
+
+	require.NoError(t, holder.Process.Signal(syscall.SIGCONT))
+	assert.NotContains(t, holder.end(), "error", "who wakes up does no harm")
+	requireSame(t, 2*mib, d.Dest())
+	requireNothingUnfinished(t, dir)
+}
