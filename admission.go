@@ -17,7 +17,7 @@ var _ site = (*DownloadManager)(nil)
 // look returns the file that the download is of, if it is there. It is nil when
 // it has to be fetched.
 func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
-	if d.cfg.force {
+	if d.cfg.force || d.stale {
 		return nil, nil
 	}
 	return m.lookFor(d)
@@ -205,7 +205,7 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 }
 
 func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) {
-	if d.cfg.force && (!c.awaited || !changed(c.before, m.present(d))) {
+	if (d.cfg.force || d.stale) && (!c.awaited || !changed(c.before, m.present(d))) {
 		return nil, nil
 	}
 	return m.lookFor(d)
@@ -242,12 +242,23 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 		Name: d.name, Identity: identity(d.url), URL: RedactURL(d.raw),
 		Size: l.result.Bytes, ModTime: l.modTime, Fetched: time.Now(), CRC32C: l.result.CRC32C,
 		ETag: l.result.ETag, LastModified: l.result.LastModified,
+		Digests: l.digests, CheckedBy: l.checkedBy, Unproven: !l.result.Verified,
 	})
 	if err != nil {
 		d.cfg.logger.Warn("file is not remembered", "name", d.name, "error", err)
 	}
 	m.house.added.Store(true)
 	l.room.land(d.name, l.result.Bytes, l.modTime)
+}
+
+func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {
+	return m.dir.Entry(d.name, *there)
+}
+
+func (m *DownloadManager) record(d *Download, e fs.Entry) {
+	if err := m.dir.Record(e); err != nil {
+		d.cfg.logger.Warn("digest is not remembered", "name", d.name, "error", err)
+	}
 }
 
 func (m *DownloadManager) open(d *Download) (afero.File, error) { return m.dir.Open(d.name) }

@@ -46,6 +46,10 @@ func (a *alone) reserve(context.Context, *Download, int64) (*room, error) { retu
 
 func (a *alone) landed(*Download, landing) {}
 
+func (a *alone) entry(*Download, *fs.Info) (fs.Entry, bool) { return fs.Entry{}, false }
+
+func (a *alone) record(*Download, fs.Entry) {}
+
 func (a *alone) open(d *Download) (afero.File, error) { return a.fs.Open(d.dest) }
 
 func (a *alone) leave(*Download) {}

@@ -16,7 +16,7 @@ const (
 	lastLook  = 50 * time.Millisecond
 )
 
-// await → found (somebody else has fetched the file), queue (he has given up, or
+// await → examine (somebody else has fetched the file), queue (he has given up, or
 // is frozen), or failed. Who waits leaves its place to another.
 func (l *life) await() step {
 	l.release()
@@ -36,8 +36,8 @@ func (l *life) await() step {
 	case err != nil:
 		return l.fail(err)
 	case there != nil:
-		l.joined = true
-		return l.found(*there)
+		l.joined, l.there = true, there
+		return l.examine
 	default:
 		if err := l.hold(partial); err != nil {
 			return l.fail(err)

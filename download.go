@@ -3,6 +3,7 @@ package dlmanager
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"sync"
@@ -24,6 +25,8 @@ type Download struct {
 	dest    string
 	cfg     downloadConfig
 	site    site
+	mirrors []*url.URL
+	stale   bool // the file that is there is not the one that was asked for; the goroutine's
 
 	observers observers
 	meter     meter
@@ -36,6 +39,8 @@ type Download struct {
 	result   Result
 	attempts int
 	holder   string        // who is waited for
+	check    *check        // nil: none
+	sealed   bool          // no check can be adopted any more
 	over     bool          // the outcome stands
 	done     chan struct{} // closed after the finished hook; made when first asked for
 	closed   bool          // done is closed, or will be closed when made
@@ -61,6 +66,10 @@ type site interface {
 	reserve(ctx context.Context, d *Download, n int64) (*room, error)
 	// landed is told that the file has got its name.
 	landed(d *Download, l landing)
+	// entry returns what is remembered of the file that is there.
+	entry(d *Download, there *fs.Info) (fs.Entry, bool)
+	// record remembers something new of it.
+	record(d *Download, e fs.Entry)
 	// open opens the finished file.
 	open(d *Download) (afero.File, error)
 	// leave is told that the outcome stands, before the finished hook.
@@ -71,9 +80,11 @@ type site interface {
 
 // landing is what is known of a file when it has got its name.
 type landing struct {
-	room    *room
-	modTime time.Time
-	result  Result
+	room      *room
+	modTime   time.Time
+	result    Result
+	digests   string   // all that are known
+	checkedBy [16]byte // see fs.Entry
 }
 
 // Result is how a download ended.
@@ -86,9 +97,10 @@ type Result struct {
 	ETag            string        // as sent
 	LastModified    string        // as sent
 	FinalURL        string        // the one that sent the file, without secrets
+	Digest          string        // "sha256:…", or by the algorithm of the checksum; "" if none was computed
 	DispositionName string        // what Content-Disposition proposed; never used as a name
 	Attempts        int           // requests made, redirects not counted
-	Verified        bool          // false: the file was fetched, and nothing proved that its end was the end
+	Verified        bool          // false: the file was fetched, and nothing proved that its end was the end, nor was there a checksum
 	Elapsed         time.Duration // from the start to the outcome; 0 for a file that was there
 }
 
@@ -118,6 +130,30 @@ func NewDownload(url, dest string, opts ...DownloadOption) *Download {
 	d.name, d.dest = dest, dest
 	d.site = &alone{fs: cfg.fs}
 	return d
+}
+
+// parse reads what was given as text.
+func (d *Download) parse() (err error) {
+	if d.url == nil {
+		if d.url, err = parseURL(d.raw); err != nil {
+			return err
+		}
+	}
+	for _, raw := range d.cfg.mirrors {
+		u, err := parseURL(raw)
+		if err != nil {
+			return fmt.Errorf("mirror: %w", err)
+		}
+		d.mirrors = append(d.mirrors, u)
+	}
+	if d.cfg.checksum != "" && d.currentCheck() == nil {
+		c, err := newCheck(d.cfg.checksum, d.cfg.fs, checkNames(d.url, d.name))
+		if err != nil {
+			return err
+		}
+		d.setCheck(c)
+	}
+	return nil
 }
 
 func (d *Download) init(raw string, cfg downloadConfig) {

@@ -55,6 +55,7 @@ type StatusError struct {
 	URL        string        // the one that answered, without secrets
 	Message    string        // the first printable bytes of the body, if it is text
 	RetryAfter time.Duration // what the server asked to wait; 0 if it did not
+	Exhausted  bool          // it says that our quota of requests is used up (X-RateLimit-Remaining: 0)
 }
 
 func (e *StatusError) Error() string {
@@ -69,6 +70,9 @@ func (e *StatusError) Error() string {
 func (e *StatusError) Is(target error) bool {
 	return target == ErrNotFound && (e.Code == http.StatusNotFound || e.Code == http.StatusGone)
 }
+
+// isLimited reports whether it is the number of requests that the server minds.
+func (e *StatusError) isLimited() bool { return e.RetryAfter > 0 || e.Exhausted }
 
 // TransferError is a failure on the way: to connect, to be understood, or to be
 // read to the end.
@@ -110,10 +114,14 @@ func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
 // fromTransfer turns the transfer's errors into the package's own.
 func fromTransfer(err error) error {
 	if status, ok := errors.AsType[*transfer.StatusError](err); ok {
-		return &StatusError{
+		e := &StatusError{
 			Code: status.Code, Status: status.Status, URL: status.URL, Message: status.Message,
-			RetryAfter: parseRetryAfter(status.RetryAfter, time.Now()),
+			RetryAfter: parseRetryAfter(status.RetryAfter, time.Now()), Exhausted: status.Limit.Exhausted,
 		}
+		if e.RetryAfter == 0 && e.Exhausted {
+			e.RetryAfter = parseReset(status.Limit.Reset, time.Now())
+		}
+		return e
 	}
 	if failed, ok := errors.AsType[*transfer.Error](err); ok {
 		return &TransferError{Op: failed.Op, URL: failed.URL, Offset: failed.Offset, Err: failed.Err}
@@ -138,6 +146,19 @@ func parseRetryAfter(field string, now time.Time) time.Duration {
 	return min(max(0, at.Sub(now)), maxRetryAfter)
 }
 
+// epoch tells seconds since 1970 (GitHub) from seconds from now (RFC drafts): a
+// billion of the latter are 31 years.
+const epoch = 1_000_000_000
+
+// parseReset reads when a quota is filled again. Anything else is 0.
+func parseReset(field string, now time.Time) time.Duration {
+	seconds, err := strconv.ParseInt(field, 10, 64)
+	if err != nil || seconds < epoch {
+		return parseRetryAfter(field, now)
+	}
+	return min(max(0, time.Unix(seconds, 0).Sub(now)), maxRetryAfter)
+}
+
 // temporaryStatus lists the answers that may be others later: RFC 9110 408,
 // RFC 8470 425, RFC 6585 429, the server errors that mean a passing state, and
 // two that content delivery networks use for an unreachable origin.
@@ -147,11 +168,12 @@ var temporaryStatus = map[int]bool{
 
 // IsTemporary reports whether the same download, tried again later, may go
 // well: connect failures, time-outs, stalls, cuts, and the statuses 408, 425,
-// 429, 500, 502, 503, 504, 522 and 524. A host name that does not exist, a
+// 429, 500, 502, 503, 504, 522 and 524, and 403 that says that the quota of
+// requests is used up. A host name that does not exist, a
 // certificate that is not trusted, and all else is permanent.
 func IsTemporary(err error) bool {
 	if status, ok := errors.AsType[*StatusError](err); ok {
-		return temporaryStatus[status.Code]
+		return temporaryStatus[status.Code] || status.Code == http.StatusForbidden && status.isLimited()
 	}
 	if _, ok := errors.AsType[*TransferError](err); !ok {
 		return errors.Is(err, context.DeadlineExceeded)

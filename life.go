@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/digest"
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
@@ -32,8 +33,23 @@ type life struct {
 	tries    Attempt
 	wait     time.Duration // before the next request
 	claim    claim
-	joined   bool  // another process has fetched the file
-	resumed  int64 // bytes of what an earlier download had left that count
+	client   *http.Client
+	idle     func() // gives up its connections, unless others use it
+
+	there        *fs.Info // the file that is there already
+	afterResolve step
+	digests      *digest.Stream     // nil: none are computed on the way
+	digested     []digest.Algorithm // its
+	sums         []digest.Digest    // of the whole
+	pieced       bool               // parts were put together that only a digest can tell the fit of
+	sender       int                // which source sent what is stored
+	expiredOnce  bool               // and nothing has come since
+	mirror       int                // which source is asked: 0 for the URL
+	passed       []error            // why the sources before were given up
+	throttle     *throttle          // of this download alone
+
+	joined  bool  // another process has fetched the file
+	resumed int64 // bytes of what an earlier download had left that count
 
 	failure error
 }
@@ -49,7 +65,7 @@ func (d *Download) live() {
 	if stop != nil {
 		abort(stop) // it was asked to end before it began
 	}
-	l := &life{Download: d, ctx: ctx, started: time.Now(), release: func() {}}
+	l := &life{Download: d, ctx: ctx, started: time.Now(), release: func() {}, idle: func() {}}
 	defer d.finishAnyway()
 	defer l.giveBack()
 	for next := l.begin; next != nil; {
@@ -62,13 +78,11 @@ func (l *life) begin() step {
 	if err := l.announce(); err != nil {
 		return l.fail(err)
 	}
-	if l.url == nil {
-		u, err := parseURL(l.raw)
-		if err != nil {
-			return l.fail(err)
-		}
-		l.url = u
+	if err := l.parse(); err != nil {
+		return l.fail(err)
 	}
+	l.throttle = newThrottle(l.cfg.rate)
+	l.client, l.idle = l.openClient()
 	return l.queue
 }
 
@@ -80,44 +94,47 @@ func (d *Download) announce() error {
 	return guard("started hook", func() { d.cfg.hooks.Started(d) })
 }
 
-// queue → create, transfer (when it is not the first time), succeed (somebody
-// else has fetched it), or failed.
+// queue → resolve, create, transfer (when it is not the first time), examine
+// (somebody else has fetched it), or failed.
 func (l *life) queue() step {
 	release, there, err := l.site.admit(l.ctx, l.Download)
 	if err != nil {
 		return l.fail(err)
 	}
 	if there != nil {
-		return l.found(*there)
+		l.there = there
+		return l.examine
 	}
 	l.release = release
+	switch {
+	case l.unresolved(l.begun):
+		return l.resolve
+	default:
+		return l.begun
+	}
+}
+
+// begun → create, or transfer when it is not the first time.
+func (l *life) begun() step {
 	if l.partial != nil {
 		return l.transfer
 	}
 	return l.create
 }
 
-// found → succeed, or failed.
-func (l *life) found(info fs.Info) step {
-	result, err := l.Download.found(info)
-	if err != nil {
-		return l.fail(err)
-	}
-	if l.joined {
-		result.Origin = OriginJoined
-	}
-	return l.succeed(result)
-}
-
 // found reports a file that is there to the observers.
-func (d *Download) found(info fs.Info) (Result, error) {
+func (d *Download) found(info fs.Info, e fs.Entry, known bool) (Result, error) {
 	d.meter.total.Store(info.Size)
 	d.meter.current.Store(info.Size)
-	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: true}
+	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: !known || !e.Unproven}
+	if known {
+		result.CRC32C, result.ETag, result.LastModified = e.CRC32C, e.ETag, e.LastModified
+	}
+	result.Digest = firstDigest(e.Digests)
 	return result, d.observers.notify(d, info.Size, info.Size)
 }
 
-// create → transfer, await (somebody else fetches the file), found, or failed.
+// create → transfer, await (somebody else fetches the file), examine, or failed.
 func (l *life) create() step {
 	partial, there, err := l.claimPartial()
 	switch {
@@ -126,7 +143,8 @@ func (l *life) create() step {
 	case err != nil:
 		return l.fail(err)
 	case there != nil:
-		return l.found(*there)
+		l.there = there
+		return l.examine
 	}
 	if err := l.hold(partial); err != nil {
 		return l.fail(err)
@@ -173,25 +191,29 @@ func (l *life) proves(r transfer.Result) bool {
 	return err == nil && sum.Sum32() == r.CRC32C
 }
 
-// transfer → land, reconsider, or failed.
+// transfer → verify, reconsider, or failed.
 func (l *life) transfer() step {
 	l.enter(StateTransferring)
 	if err := l.checkPartial(); err != nil {
 		return l.fail(err)
 	}
-	client, idle := l.client()
-	defer idle()
+	l.followDigests()
 	l.countAttempt()
+	req := l.request(l.source())
 	before := l.fetched
-	var err error
-	l.fetched, err = transfer.Fetch(l.ctx, transfer.Request{
-		URL: l.url, Header: l.cfg.header, UserAgent: l.cfg.userAgent, After: &before,
-		MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize, Stall: l.cfg.stall, Client: client,
-	}, l)
-	if err != nil {
-		return l.reconsider(fromTransfer(err))
+	req.Digested = l.currentCheck() != nil
+	if req.Digested || l.sender == l.mirror { // validators do not carry across hosts
+		req.After = &before
 	}
-	return l.land
+	if l.digests != nil {
+		req.Tap = l.digests
+	}
+	result, err := transfer.Fetch(l.ctx, req, l)
+	if err != nil {
+		return l.reconsider(fromTransfer(err)) // Start and Stored have noted what is there
+	}
+	l.fetched = result
+	return l.verify
 }
 
 // errChanged is the outcome when somebody else has written to the partial file.
@@ -204,16 +226,27 @@ func (l *life) checkPartial() error {
 	if err != nil || size == l.size {
 		return err
 	}
-	l.fetched = transfer.Result{}
 	l.size = size
-	return l.prepare(transfer.Result{Head: transfer.Head{Total: -1}})
+	return l.restart()
 }
 
-// reconsider → pause, or failed.
+// reconsider → pause, transfer (from another source), or failed.
 func (l *life) reconsider(err error) step {
+	if l.expired(err) {
+		return l.transfer
+	}
 	wait, again := l.strategyOn(err)
+	if l.nextSource(err, again) {
+		l.cfg.logger.Warn("source given up, the next mirror is tried", "name", l.name, "error", err, "mirror", transfer.Redact(l.source()))
+		return l.transfer
+	}
+	return l.retry(err, wait, again)
+}
+
+// retry → pause, or failed.
+func (l *life) retry(err error, wait time.Duration, again bool) step {
 	if !again {
-		return l.fail(err)
+		return l.fail(errors.Join(append(l.passed, err)...))
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
 	if hook := l.cfg.hooks.Retrying; hook != nil {
@@ -264,16 +297,6 @@ func (l *life) pause() step {
 	}
 }
 
-// client returns the HTTP client and what gives its idle connections up. One
-// that is not shared with other downloads leaves none behind.
-func (l *life) client() (client *http.Client, idle func()) {
-	if l.cfg.client != nil {
-		return l.cfg.client, func() {}
-	}
-	client = &http.Client{Transport: transfer.NewTransport()}
-	return client, client.CloseIdleConnections
-}
-
 // land → succeed, or failed. From here on the download cannot be cancelled.
 func (l *life) land() step {
 	l.enter(StateLanding)
@@ -297,12 +320,16 @@ func (l *life) land() step {
 	result := Result{
 		Origin: OriginFetched, Bytes: l.fetched.N, ResumedFrom: l.resumed, WireBytes: l.wire, CRC32C: l.fetched.CRC32C,
 		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL,
-		DispositionName: l.fetched.DispositionName, Verified: l.fetched.Proven,
+		DispositionName: l.fetched.DispositionName, Verified: l.fetched.Proven || l.checked(),
+		Digest: firstDigest(joinDigests("", l.sums)),
 	}
 	if l.resumed > 0 {
 		result.Origin = OriginResumed
 	}
-	l.site.landed(l.Download, landing{room: l.room, modTime: modTime, result: result})
+	l.site.landed(l.Download, landing{
+		room: l.room, modTime: modTime, result: result,
+		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(),
+	})
 	l.room = nil
 	if l.cfg.sync == SyncDir {
 		if err := l.partial.SyncName(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/digest"
 )
 
 // DownloadManager downloads files into one cache directory. Downloads of one
@@ -70,6 +71,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		cfg.maxConcurrent = defaultMaxConcurrent
 	}
 	m.queue = newQueue(cfg.maxConcurrent)
+	cfg.defaults.throttle = newThrottle(cfg.rateLimit)
 	m.cfg = cfg
 	m.limit = m.chooseLimit()
 	m.house.start(m)
@@ -156,7 +158,7 @@ func (m *DownloadManager) locate(d *Download, name string) error {
 		return err
 	}
 	d.name, d.dest = name, m.dir.Path(name)
-	return nil
+	return d.parse()
 }
 
 // claim makes d the download of its name, or returns the one that is. From here
@@ -176,7 +178,12 @@ func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
 		case d.derived && identity(other.url) != identity(d.url):
 			return nil, &NameTakenError{Name: d.name, By: other.name}
 		case other.joinable():
-			return other, nil
+			switch other.join(d.check) {
+			case agrees:
+				return other, nil
+			case conflicts:
+				return nil, ErrChecksumConflict
+			}
 		}
 		m.waits[d] = m.waitFor(other)
 	}
@@ -191,7 +198,7 @@ func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
 func (m *DownloadManager) lookOrStart(d *Download) {
 	if m.pendingOf(d).earlier == nil {
 		info, err := m.look(d)
-		if info != nil || err != nil {
+		if err != nil || info != nil && m.settles(d, info) {
 			m.settle(d, info, err)
 			return
 		}
@@ -200,6 +207,19 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 		m.enqueue(d) // here and not in the goroutine: first come, first served
 	}
 	go d.live()
+}
+
+// settles reports whether the file that is there is all that is asked for, as far
+// as can be told without reading it.
+func (m *DownloadManager) settles(d *Download, there *fs.Info) bool {
+	if d.check == nil && !d.cfg.sha256 {
+		return true
+	}
+	entry, known := m.dir.Entry(d.name, *there)
+	if _, ok := digestIn(entry.Digests, digest.SHA256); d.cfg.sha256 && !ok {
+		return false
+	}
+	return known && (d.check == nil || d.check.provenBy(entry) == proven)
 }
 
 // settle ends a download that has nothing to fetch, in the caller's goroutine.
@@ -215,7 +235,12 @@ func (m *DownloadManager) settle(d *Download, there *fs.Info, err error) {
 	d.mu.Unlock()
 	var result Result
 	if err == nil {
-		result, err = d.found(*there)
+		var entry fs.Entry
+		var known bool
+		if d.check != nil || d.cfg.sha256 { // a plain hit needs no entry
+			entry, known = m.dir.Entry(d.name, *there)
+		}
+		result, err = d.found(*there, entry, known)
 	}
 	if err != nil {
 		result = Result{}

@@ -1,9 +1,12 @@
 package dlmanager
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/afero"
@@ -43,6 +46,7 @@ type managerConfig struct {
 	fileLimit     int
 	grace         time.Duration
 	maxConcurrent int
+	rateLimit     int64 // bytes per second, of all downloads together; 0: any
 	adopt         bool
 }
 
@@ -62,6 +66,12 @@ type downloadConfig struct {
 	mode      os.FileMode
 	force     bool
 	noResume  bool
+	checksum  string
+	sha256    bool
+	verify    func(ctx context.Context, content io.ReaderAt, size int64) error
+	mirrors   []string
+	rate      int64     // bytes per second, of one download; 0: any
+	throttle  *throttle // of all downloads of the manager
 	strategy  RequestStrategy
 }
 
@@ -267,4 +277,54 @@ func WithForce() DownloadOption {
 // still gone on from.
 func WithoutResume() DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.noResume = true })
+}
+
+// WithChecksum sets what the file has to be, whether it is fetched or there
+// already: "sha256:" and the digest in hexadecimal (also sha384 and sha512, and
+// md5 and sha1, which protect against accidents only), Subresource Integrity
+// ("sha256-" and base64; W3C), or a checksum file by its path or its http or
+// https URL, in which the file's entry is found by name. A file that does not
+// match never gets its name; the error matches ErrChecksum. One that is there
+// and does not match is fetched anew.
+//
+// A download that is joined adopts the checksum if it has none; if it has one
+// that contradicts, the caller gets a download that failed with
+// ErrChecksumConflict, and the other goes on.
+func WithChecksum(spec string) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.checksum = spec })
+}
+
+// WithSHA256 computes the file's SHA-256 for the Result, whatever the checksum.
+func WithSHA256() DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.sha256 = true })
+}
+
+// WithVerify sets a check of the caller's own, of a signature say, on a file that
+// was fetched, whole and with the right checksum, before it gets its name. An
+// error fails the download, as a *VerifyError, and the file is removed. It is
+// not asked about a file that is there already. It must heed ctx, and not keep
+// content.
+func WithVerify(fn func(ctx context.Context, content io.ReaderAt, size int64) error) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.verify = fn })
+}
+
+// WithMirrors adds URLs that have the same file. The next one is asked when the
+// one before fails for good, goes silent for the stall time-out, or sends content
+// with another checksum. A mirror goes on from what another one sent only if a
+// checksum was given. Header fields of WithHeader go to a mirror only on the
+// URL's own host.
+func WithMirrors(urls ...string) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.mirrors = append(slices.Clip(c.mirrors), urls...) })
+}
+
+// WithRateLimit bounds the rate of all the manager's downloads together, in bytes
+// per second. 0 or less, the default: no bound.
+func WithRateLimit(bytesPerSecond int64) Option {
+	return managerOption(func(c *managerConfig) { c.rateLimit = bytesPerSecond })
+}
+
+// WithDownloadRateLimit bounds the rate of one download, in bytes per second. 0
+// or less, the default: no bound.
+func WithDownloadRateLimit(bytesPerSecond int64) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.rate = bytesPerSecond })
 }

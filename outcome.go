@@ -41,12 +41,13 @@ func (l *life) leave(failure error) error {
 
 // isFinal reports whether nobody is going to want the rest after such a failure.
 func isFinal(err error) bool {
-	for _, final := range []error{ErrCanceled, ErrTooLarge, ErrTooSmall, errChanged} {
+	for _, final := range []error{ErrCanceled, ErrTooLarge, ErrTooSmall, ErrChecksum, errChanged} {
 		if errors.Is(err, final) {
 			return true
 		}
 	}
-	return false
+	_, refused := errors.AsType[*VerifyError](err)
+	return refused
 }
 
 // finish gives back what is held and sets the outcome.
@@ -58,6 +59,10 @@ func (l *life) finish(result Result, err error) {
 
 // giveBack gives back what is held. A second call does nothing.
 func (l *life) giveBack() {
+	l.idle()
+	if l.digests != nil {
+		l.digests.Close()
+	}
 	l.recorder.stop()
 	if l.partial != nil {
 		_ = l.partial.Cancel() // it has landed, or was kept or removed, or somebody else fetched the file

@@ -3,6 +3,7 @@ package dlmanager
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,9 +29,12 @@ import (
 // arguments say, and prints how that went.
 const helperEnv = "DLMANAGER_TEST_HELPER"
 
-// helper is the second process: DIR URL NAME, and what follows is run with the
-// file's path as $0.
+// helper is the second process: DIR URL NAME, and with one more argument the file
+// is executed; or DIR URL/ COUNT for the files 0, 1, … below the URL.
 func helper(args []string) int {
+	if strings.HasSuffix(args[1], "/") {
+		return fetchMany(args[0], args[1], args[2])
+	}
 	mode := os.FileMode(0o666)
 	if len(args) > 3 {
 		mode = 0o777
@@ -55,6 +60,24 @@ func helper(args []string) int {
 		}
 	}
 	fmt.Println("done", d.Result().Origin)
+	return 0
+}
+
+func fetchMany(dir, base, count string) int {
+	m, err := NewDownloadManager(dir)
+	if err != nil {
+		fmt.Println("error", err)
+		return 1
+	}
+	n, _ := strconv.Atoi(count)
+	for i := range n {
+		m.Download(base+strconv.Itoa(i), strconv.Itoa(i))
+	}
+	if err := errors.Join(m.Wait(), m.Close()); err != nil {
+		fmt.Println("error", err)
+		return 1
+	}
+	fmt.Println("done all")
 	return 0
 }
 

@@ -37,12 +37,13 @@ const (
 	StateAwaiting                  // another process fetches the file
 	StateTransferring              // asks, and receives
 	StateWaiting                   // waits to try again
+	StateVerifying                 // all is there: its checksum is held against what it should be
 	StateLanding                   // all is there: it is flushed and gets its name
 	StateDone                      // Err and Result tell how it ended
 )
 
 func (s State) String() string {
-	return [...]string{"new", "queued", "awaiting", "transferring", "waiting", "landing", "done"}[s]
+	return [...]string{"new", "queued", "awaiting", "transferring", "waiting", "verifying", "landing", "done"}[s]
 }
 
 // meter counts what arrives. One goroutine writes, any may read.

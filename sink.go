@@ -15,7 +15,9 @@ func (l *life) Start(head transfer.Head, from transfer.Source, at int64) error {
 	stored := l.fetched
 	stored.Head, stored.From = head, from
 	if at == 0 {
-		stored.N, stored.CRC32C, l.resumed = 0, 0, 0
+		stored.N, stored.CRC32C, l.resumed, l.pieced = 0, 0, 0, false
+	} else if l.resumed > 0 || from != l.fetched.From || !head.Resumable() {
+		l.pieced = true
 	}
 	if err := l.reserve(max(head.Total, at)); err != nil {
 		return err
@@ -23,7 +25,7 @@ func (l *life) Start(head transfer.Head, from transfer.Source, at int64) error {
 	if err := l.prepare(stored); err != nil {
 		return err
 	}
-	l.fetched = stored
+	l.fetched, l.sender = stored, l.mirror
 	l.meter.start(at, head.Total, time.Now())
 	return l.observers.notify(l.Download, at, head.Total)
 }
@@ -40,6 +42,9 @@ func (l *life) prepare(stored transfer.Result) error {
 			return err
 		}
 		l.size = 0
+	}
+	if stored.N == 0 && l.digests != nil {
+		l.digests.Reset()
 	}
 	if size > l.size && l.partial.Resize(size) == nil { // some file systems cannot
 		l.size = size
@@ -59,7 +64,7 @@ func (l *life) wholeSize(head transfer.Head) int64 {
 // canGoOn reports whether another download may go on from what such an answer
 // brings.
 func (l *life) canGoOn(head transfer.Head) bool {
-	return !l.cfg.noResume && head.Resumable()
+	return !l.cfg.noResume && (head.Resumable() || l.currentCheck() != nil)
 }
 
 // reserve makes room for n bytes in all.
@@ -88,6 +93,7 @@ func (l *life) Stored(stored *transfer.Result, n int) error {
 	now := time.Now()
 	l.meter.advance(int64(n), now)
 	l.wire += int64(n)
+	l.expiredOnce = false
 	head := &l.fetched.Head
 	l.fetched.N, l.fetched.CRC32C = stored.N, stored.CRC32C
 	l.recorder.advance(&l.fetched, now)

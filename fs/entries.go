@@ -22,6 +22,9 @@ type Entry struct {
 	CRC32C       uint32
 	ETag         string
 	LastModified string
+	Digests      string   // "sha256:…" and others, separated by spaces; "": none is known
+	CheckedBy    [16]byte // hash of the URL of a checksum file that it was checked by; zero: none
+	Unproven     bool     // nothing proved that its end was the end
 }
 
 // describes reports whether the entry was written for the file that is there. A
@@ -72,7 +75,13 @@ func (e Entry) encode() []byte {
 	b = binary.LittleEndian.AppendUint32(b, e.CRC32C)
 	b = appendText(b, e.URL)
 	b = appendText(b, validatorText(e.ETag))
-	return appendText(b, validatorText(e.LastModified))
+	b = appendText(b, validatorText(e.LastModified))
+	b = appendText(b, e.Digests)
+	b = append(b, e.CheckedBy[:]...)
+	if e.Unproven {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -98,6 +107,10 @@ func decodeEntry(b []byte) (e Entry, ok bool) {
 		e.CRC32C = binary.LittleEndian.Uint32(sum)
 	}
 	e.URL, e.ETag, e.LastModified = r.text(), validatorText(r.text()), validatorText(r.text())
+	e.Digests = validatorText(r.text())
+	copy(e.CheckedBy[:], r.bytes(len(e.CheckedBy)))
+	flags := r.bytes(1)
+	e.Unproven = len(flags) == 1 && flags[0] == 1
 	return e, true
 }
 

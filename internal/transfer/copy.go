@@ -54,23 +54,16 @@ func (f *fetch) give(buf *buffers, b *[]byte, n int, end int64) bool {
 // read reads once and notes what came and how long that took.
 func (f *fetch) read(body io.Reader, b []byte, speed *pace) (int, error) {
 	if f.req.Throttle != nil {
-		granted, err := f.req.Throttle.Grant(f.watch.ctx, len(b))
-		if err != nil {
-			return 0, err
-		}
-		n, err := f.readNow(body, b[:granted], speed)
-		f.req.Throttle.Return(granted - n)
-		return n, err
+		b = b[:min(len(b), f.req.Throttle.Quantum())]
 	}
-	return f.readNow(body, b, speed)
-}
-
-func (f *fetch) readNow(body io.Reader, b []byte, speed *pace) (int, error) {
 	f.watch.arm()
 	begun := time.Now()
 	n, err := body.Read(b)
 	speed.add(n, time.Since(begun))
 	f.watch.disarm()
+	if f.req.Throttle != nil && err == nil {
+		err = f.req.Throttle.Pay(f.watch.ctx, n)
+	}
 	return n, err
 }
 

@@ -77,7 +77,7 @@ func (f *fetch) follow(resp *http.Response) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	private := f.private && sameOrigin(f.at, to)
+	private := f.private && SameOrigin(f.at, to)
 	req, err := f.request(to, private)
 	if err != nil {
 		return nil, ErrBadRedirect // the error would quote it
@@ -180,10 +180,10 @@ func (f *fetch) discard(body io.ReadCloser) {
 	_ = body.Close()
 }
 
-// sameOrigin reports whether what is private for the one URL may go to the
+// SameOrigin reports whether what is private for the one URL may go to the
 // other: the same scheme, host and port, or the step from http to https on the
 // default ports of one host.
-func sameOrigin(from, to *url.URL) bool {
+func SameOrigin(from, to *url.URL) bool {
 	if !strings.EqualFold(from.Hostname(), to.Hostname()) {
 		return false
 	}

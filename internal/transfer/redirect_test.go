@@ -132,7 +132,7 @@ func TestSameOrigin(t *testing.T) {
 		{"http://h/a", "http://h./a", false},
 		{"http://127.0.0.1/", "http://localhost/", false},
 	} {
-		require.Equal(t, c.want, sameOrigin(parse(t, c.from), parse(t, c.to)), "%s %s", c.from, c.to)
+		require.Equal(t, c.want, SameOrigin(parse(t, c.from), parse(t, c.to)), "%s %s", c.from, c.to)
 	}
 }
 

@@ -25,7 +25,7 @@ type Request struct {
 	After     *Result       // what an earlier request brought; only the rest is asked for if that is safe. nil: nothing
 	Digested  bool          // the caller is going to hold a digest against the whole: then After goes on without a validator, too, and from another URL
 	Tap       Tap           // gets the chunks that were stored. nil: nobody
-	Throttle  Throttle      // waited for before bytes are read. nil: none
+	Throttle  Throttle      // nil: none
 }
 
 // Tap is who follows the bytes as they are stored, from memory. The chunk is
@@ -36,12 +36,11 @@ type Tap interface {
 
 // Throttle bounds the rate of reading.
 type Throttle interface {
-	// Grant waits until some bytes may be read, at most most, and returns how
-	// many. The stall time-out does not run meanwhile. The error is the context's
-	// cause.
-	Grant(ctx context.Context, most int) (int, error)
-	// Return gives back what was granted and not read.
-	Return(n int)
+	// Quantum is how many bytes may be read at a time, at most.
+	Quantum() int
+	// Pay waits until it is in order that n bytes were read. The stall time-out
+	// does not run meanwhile. The error says that ctx ended.
+	Pay(ctx context.Context, n int) error
 }
 
 // Sink is where a transfer puts what it receives. Its methods are called one

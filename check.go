@@ -1,0 +1,189 @@
+package dlmanager
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/afero"
+
+	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/digest"
+)
+
+// ErrChecksumConflict is matched by the refusal of a download that asks for
+// another checksum than the one that is on its way to the same destination.
+var ErrChecksumConflict = errors.New("another checksum is asked for by the download that is under way")
+
+// ErrChecksum is matched by a ChecksumError.
+var ErrChecksum = errors.New("checksum mismatch")
+
+// ChecksumError is content that does not have the digest it should have.
+type ChecksumError struct {
+	URL  string // without secrets
+	Want string // "sha256:…", or several of which none matches
+	Got  string
+}
+
+func (e *ChecksumError) Error() string {
+	return fmt.Sprintf("%s: checksum mismatch: want %s, got %s", e.URL, e.Want, e.Got)
+}
+
+// Is makes it match ErrChecksum.
+func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }
+
+// check is the digest that a file must have, as far as that is known.
+type check struct {
+	spec   digest.Spec
+	source [16]byte        // hash of the checksum file's URL; zero: there is none
+	want   []digest.Digest // any of these will do; nil: the checksum file has not been read yet
+}
+
+// newCheck returns the check that was asked for as text. A checksum file with a
+// path is read now; the digest is that of one of the names.
+func newCheck(text string, fsys afero.Fs, names []string) (*check, error) {
+	spec, err := digest.ParseSpec(text)
+	if err != nil {
+		return nil, err
+	}
+	c := &check{spec: spec, want: spec.Digests()}
+	if u := spec.URL(); u != nil {
+		c.source = identity(u)
+	}
+	if spec.Path() == "" {
+		return c, nil
+	}
+	content, err := readLimited(fsys, spec.Path(), digest.MaxFile)
+	if err != nil {
+		return nil, fmt.Errorf("read checksum file: %w", err)
+	}
+	if err := c.resolve(content, names); err != nil {
+		return nil, fmt.Errorf("checksum file %s: %w", spec.Path(), err)
+	}
+	return c, nil
+}
+
+// resolve takes the digest from the checksum file's content.
+func (c *check) resolve(content []byte, names []string) error {
+	found, err := digest.Find(content, names...)
+	if err != nil {
+		return err
+	}
+	c.want = []digest.Digest{found}
+	return nil
+}
+
+// checkNames returns under which names a checksum file may know the file: the
+// publisher's first.
+func checkNames(u *url.URL, name string) []string {
+	var names []string
+	if base := path.Base(u.Path); base != "." && base != "/" {
+		names = append(names, strings.TrimPrefix(u.Path, "/"), base)
+	}
+	return append(names, path.Base(strings.ReplaceAll(name, `\`, "/")))
+}
+
+// algorithm is the one of the digests that are wanted.
+func (c *check) algorithm() digest.Algorithm { return c.want[0].Algorithm }
+
+func (c *check) wants(d digest.Digest) bool { return slices.Contains(c.want, d) }
+
+// text is what is wanted, to be shown.
+func (c *check) text() string {
+	all := make([]string, len(c.want))
+	for i, d := range c.want {
+		all[i] = d.String()
+	}
+	return strings.Join(all, " or ")
+}
+
+// relation is how what two callers ask for goes together.
+type relation int
+
+const (
+	agrees    relation = iota // one transfer serves both
+	conflicts                 // no file has both digests
+	unclear                   // the file has to be there to tell
+)
+
+// with compares what is asked for by two callers of one destination.
+func (c *check) with(other *check) relation {
+	if c.spec.String() == other.spec.String() || slices.Equal(c.want, other.want) && c.want != nil {
+		return agrees
+	}
+	if c.want == nil || other.want == nil || c.algorithm() != other.algorithm() ||
+		slices.ContainsFunc(c.want, other.wants) {
+		return unclear
+	}
+	return conflicts
+}
+
+// proof is what an entry says of a file's digest.
+type proof int
+
+const (
+	unproven proof = iota
+	proven
+	refuted
+)
+
+// provenBy returns what the entry of an unchanged file says.
+func (c *check) provenBy(e fs.Entry) proof {
+	if c.source != [16]byte{} && e.CheckedBy == c.source {
+		return proven
+	}
+	if c.want == nil {
+		return unproven
+	}
+	known, ok := digestIn(e.Digests, c.algorithm())
+	switch {
+	case !ok:
+		return unproven
+	case c.wants(known):
+		return proven
+	}
+	return refuted
+}
+
+// digestIn returns the digest by an algorithm from an entry's list.
+func digestIn(list string, a digest.Algorithm) (digest.Digest, bool) {
+	for field := range strings.FieldsSeq(list) {
+		if d, err := digest.Parse(field); err == nil && d.Algorithm == a {
+			return d, true
+		}
+	}
+	return digest.Digest{}, false
+}
+
+// joinDigests returns the list with the digests added.
+func joinDigests(list string, digests []digest.Digest) string {
+	fields := strings.Fields(list)
+	for _, d := range digests {
+		if !slices.Contains(fields, d.String()) {
+			fields = append(fields, d.String())
+		}
+	}
+	return strings.Join(fields, " ")
+}
+
+// firstDigest returns the digest to show of a list: the SHA-256 if it is there.
+func firstDigest(list string) string {
+	if d, ok := digestIn(list, digest.SHA256); ok {
+		return d.String()
+	}
+	first, _, _ := strings.Cut(list, " ")
+	return first
+}
+
+func (d *Download) checked() bool { return d.currentCheck() != nil }
+
+// checkedBy identifies the checksum file that the file was checked by.
+func (d *Download) checkedBy() [16]byte {
+	if c := d.currentCheck(); c != nil {
+		return c.source
+	}
+	return [16]byte{}
+}

@@ -1,0 +1,112 @@
+package dlmanager
+
+import (
+	"crypto/sha256"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// killing is a test that downloads files in a second process, which is killed
+// again and again.
+type killing struct {
+	files int
+	size  int64         // bytes, of each
+	rate  int64         // bytes per second, of each connection
+	kills int           // as many as come before all is there, at most
+	pause time.Duration // at most, between two
+}
+
+// run kills, and asserts that no torn file ever has a final name, that all is
+// there at last, and that little was fetched twice.
+func (k killing) run(t *testing.T) {
+	var sent atomic.Int64
+	content := contentOf(k.size)
+	o := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"v1"`)
+		body := &paced{ReadSeeker: strings.NewReader(content), rate: k.rate}
+		http.ServeContent(&countingWriter{w, &sent}, r, "", time.Time{}, body)
+	}))
+	t.Cleanup(o.Close)
+	dir := filepath.Join(t.TempDir(), "cache")
+	seed := rand.Uint64()
+	t.Log("seed", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	start := func() *process { return startProcess(t, dir, o.URL+"/", strconv.Itoa(k.files)) }
+
+	done := make(chan string, 1)
+	killed := 0
+	for ; killed < k.kills; killed++ {
+		p := start()
+		go func() { done <- p.end() }()
+		select {
+		case end := <-done:
+			require.Equal(t, "all", end)
+			k.requireWhole(t, dir, content)
+			t.Log("all was there after", killed, "kills")
+			k.check(t, dir, sent.Load())
+			return
+		case <-time.After(time.Duration(random.Int64N(int64(k.pause)))):
+			require.NoError(t, p.Process.Kill())
+			<-done
+		}
+		k.requireWhole(t, dir, content)
+	}
+	require.Equal(t, "all", start().end())
+	k.requireWhole(t, dir, content)
+	k.check(t, dir, sent.Load())
+}
+
+// requireWhole asserts that what has a final name is whole.
+func (k killing) requireWhole(t *testing.T, dir, content string) (there int) {
+	t.Helper()
+	want := sha256.Sum256([]byte(content))
+	for i := range k.files {
+		text, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i)))
+		if os.IsNotExist(err) {
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, want, sha256.Sum256(text), "a torn file")
+		there++
+	}
+	return there
+}
+
+func (k killing) check(t *testing.T, dir string, sent int64) {
+	t.Helper()
+	entries, err := filepath.Glob(filepath.Join(dir, "[0-9]*"))
+	require.NoError(t, err)
+	require.Len(t, entries, k.files)
+	requireNothingUnfinished(t, dir)
+	ratio := float64(sent) / float64(int64(k.files)*k.size)
+	t.Logf("sent %.2f times what there is", ratio)
+	assert.Less(t, ratio, 1.3)
+}
+
+// paced is a body that comes at a rate.
+type paced struct {
+	io.ReadSeeker
+	rate int64
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	const tick = 10 * time.Millisecond
+	time.Sleep(tick)
+	return p.ReadSeeker.Read(b[:min(int64(len(b)), p.rate*int64(tick)/int64(time.Second))])
+}
+
+func TestKilledAgainAndAgain(t *testing.T) {
+	killing{files: 8, size: 3 * mib, rate: 1 * mib, kills: 8, pause: 900 * time.Millisecond}.run(t)
+}

@@ -1,0 +1,81 @@
+package dlmanager
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/dlmanager/dlmanager/internal/transfer"
+)
+
+// The sources of a download are its URL and then its mirrors.
+
+// source returns the URL to ask now.
+func (l *life) source() *url.URL {
+	if l.mirror == 0 {
+		return l.url
+	}
+	return l.mirrors[l.mirror-1]
+}
+
+// nextSource goes to the next mirror, if there is one and err is a reason to:
+// the one before failed for good, went silent, or has other content.
+func (l *life) nextSource(err error, again bool) bool {
+	if l.mirror == len(l.mirrors) || again && !errors.Is(err, ErrStalled) {
+		return false
+	}
+	if !isOfSource(err) {
+		return false
+	}
+	l.mirror++
+	l.tries = Attempt{Offset: l.fetched.N}
+	l.passed = append(l.passed, err)
+	return true
+}
+
+// expired reports whether the answer may be that of a signed URL whose time is
+// over, to which the download's URL has led: then that is asked again, at once,
+// and leads to a new one. Stores say so with 403, some with 400, 401 or 410.
+func (l *life) expired(err error) bool {
+	status, ok := errors.AsType[*StatusError](err)
+	if !ok || l.fetched.N == 0 || l.expiredOnce || l.partial == nil {
+		return false
+	}
+	switch status.Code {
+	case http.StatusForbidden, http.StatusBadRequest, http.StatusUnauthorized, http.StatusGone:
+		l.expiredOnce = true
+		return !status.isLimited()
+	}
+	return false
+}
+
+// isOfSource reports whether another source may do better.
+func isOfSource(err error) bool {
+	_, status := errors.AsType[*StatusError](err)
+	_, failed := errors.AsType[*TransferError](err)
+	return status || failed || errors.Is(err, ErrChecksum)
+}
+
+// request returns a request for one of the URLs. Header fields and credentials
+// that were given for the download's URL go to its own host alone.
+func (l *life) request(u *url.URL) transfer.Request {
+	req := transfer.Request{
+		URL: u, UserAgent: l.cfg.userAgent, MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize,
+		Stall: l.cfg.stall, Client: l.client,
+		Throttle: throttleOf(l.cfg.throttle, l.throttle),
+	}
+	if transfer.SameOrigin(l.url, u) {
+		req.Header = l.cfg.header
+	}
+	return req
+}
+
+// openClient returns the HTTP client and what gives its idle connections up. One
+// that is not shared with other downloads leaves none behind.
+func (l *life) openClient() (client *http.Client, idle func()) {
+	if l.cfg.client != nil {
+		return l.cfg.client, func() {}
+	}
+	client = &http.Client{Transport: transfer.NewTransport()}
+	return client, client.CloseIdleConnections
+}

@@ -1,0 +1,296 @@
+package dlmanager
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/digest"
+	"github.com/dlmanager/dlmanager/internal/transfer"
+)
+
+// resolve → what needed the digest, pause, or failed. It reads the checksum
+// file that the check names by URL.
+func (l *life) resolve() step {
+	c := l.currentCheck()
+	u := c.spec.URL()
+	req := l.request(u)
+	req.MinSize, req.MaxSize, req.After = 1, digest.MaxFile, nil
+	var content memory
+	if _, err := transfer.Fetch(l.ctx, req, &content); err != nil {
+		err = fmt.Errorf("fetch checksum file: %w", fromTransfer(err))
+		wait, again := l.strategyOn(err)
+		return l.retry(err, wait, again)
+	}
+	resolved := *c
+	if err := resolved.resolve(content.Bytes(), checkNames(l.url, l.name)); err != nil {
+		return l.fail(fmt.Errorf("checksum file %s: %w", transfer.Redact(u), err))
+	}
+	l.setCheck(&resolved)
+	l.tries = Attempt{}
+	return l.afterResolve
+}
+
+// unresolved reports whether the digest has to be looked up first, and notes
+// what comes after that.
+func (l *life) unresolved(next step) bool {
+	c := l.currentCheck()
+	if c == nil || c.want != nil {
+		return false
+	}
+	l.afterResolve = next
+	return true
+}
+
+// memory is the sink of a small file.
+type memory struct{ bytes.Buffer }
+
+func (m *memory) Start(transfer.Head, transfer.Source, int64) error { m.Reset(); return nil }
+func (m *memory) WriteAt(b []byte, _ int64) (int, error)            { return m.Write(b) }
+func (m *memory) Stored(*transfer.Result, int) error                { return nil }
+
+// algorithms returns those of the digests that are to be computed.
+func (l *life) algorithms(c *check) []digest.Algorithm {
+	var all []digest.Algorithm
+	if l.cfg.sha256 {
+		all = append(all, digest.SHA256)
+	}
+	if c != nil && !slices.Contains(all, c.algorithm()) {
+		all = append(all, c.algorithm())
+	}
+	return all
+}
+
+// followDigests lets the digests be computed while the file arrives. What is there is
+// read once.
+func (l *life) followDigests() {
+	algorithms := l.algorithms(l.currentCheck())
+	if l.digests != nil || len(algorithms) == 0 {
+		return
+	}
+	l.digests, l.digested = digest.NewStream(l.partial, algorithms...), algorithms
+	if l.fetched.N > 0 {
+		l.digests.Has(0, l.fetched.N)
+	}
+}
+
+// examine → succeed, resolve, queue (the file that is there is not the one that
+// was asked for), or failed.
+func (l *life) examine() step {
+	c := l.currentCheck()
+	entry, known := l.site.entry(l.Download, l.there)
+	verdict := unproven
+	if c != nil && known {
+		verdict = c.provenBy(entry)
+	}
+	if c != nil && verdict == unproven && l.unresolved(l.examine) {
+		return l.resolve
+	}
+	var need []digest.Algorithm
+	if c != nil && verdict == unproven {
+		need = append(need, c.algorithm())
+	}
+	if _, ok := digestIn(entry.Digests, digest.SHA256); l.cfg.sha256 && !(known && ok) && !slices.Contains(need, digest.SHA256) {
+		need = append(need, digest.SHA256)
+	}
+	if len(need) > 0 {
+		digests, err := l.digestsOfFile(need)
+		if errors.Is(err, errGone) {
+			return l.queue
+		}
+		if err != nil {
+			return l.fail(err)
+		}
+		entry.Digests = joinDigests(entry.Digests, digests)
+		if c != nil && verdict == unproven {
+			verdict = c.provenBy(fs.Entry{Digests: entry.Digests})
+		}
+	}
+	if c != nil && verdict != proven {
+		l.cfg.logger.Warn("the file that is there does not have the checksum that is asked for, it is fetched anew", "name", l.name)
+		l.stale = true
+		return l.queue
+	}
+	if len(need) > 0 || c != nil && c.source != [16]byte{} && c.source != entry.CheckedBy {
+		l.remember(entry, known, c)
+	}
+	return l.accept(entry, known)
+}
+
+// remember keeps what was computed of a file that is there.
+func (l *life) remember(e fs.Entry, known bool, c *check) {
+	if !known {
+		if c == nil {
+			return // nothing says what the file is
+		}
+		e = fs.Entry{
+			Name: l.name, Identity: identity(l.url), URL: RedactURL(l.raw), Size: l.there.Size,
+			ModTime: l.there.ModTime, Fetched: l.there.ModTime, Digests: e.Digests,
+		}
+	}
+	if c != nil && c.source != [16]byte{} {
+		e.CheckedBy = c.source
+	}
+	l.site.record(l.Download, e)
+}
+
+// accept → succeed, or failed: the file that is there is the one.
+func (l *life) accept(e fs.Entry, known bool) step {
+	result, err := l.Download.found(*l.there, e, known)
+	if err != nil {
+		return l.fail(err)
+	}
+	if l.joined {
+		result.Origin = OriginJoined
+	}
+	return l.succeed(result)
+}
+
+var errGone = errors.New("the file was removed while it was read")
+
+// digestsOfFile reads the file that is there.
+func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, error) {
+	f, err := l.site.open(l.Download)
+	if err != nil {
+		return nil, errGone
+	}
+	defer f.Close() // read-only: nothing to lose
+	return digestsOf(l.ctx, f, l.there.Size, algorithms)
+}
+
+// digestsOf reads size bytes.
+func digestsOf(ctx context.Context, src io.ReaderAt, size int64, algorithms []digest.Algorithm) ([]digest.Digest, error) {
+	s := digest.NewStream(src, algorithms...)
+	defer s.Close()
+	digests, err := s.Sum(ctx, size)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return digests, err
+}
+
+// verify → land, resolve, reconsider (another source may have the right content),
+// or failed.
+func (l *life) verify() step {
+	l.enter(StateVerifying)
+	c := l.seal()
+	if l.unresolved(l.verify) {
+		return l.resolve
+	}
+	digests, err := l.received(c)
+	if err != nil {
+		return l.fail(err)
+	}
+	if c != nil && !slices.ContainsFunc(digests, c.wants) {
+		return l.mismatch(c, digests)
+	}
+	l.sums = digests
+	if l.cfg.verify != nil {
+		var refusal error
+		err := guard("verify function", func() { refusal = l.cfg.verify(l.ctx, l.partial, l.fetched.N) })
+		if err := errors.Join(err, refusal); err != nil {
+			return l.fail(&VerifyError{URL: l.fetched.FinalURL, Err: err})
+		}
+	}
+	return l.land
+}
+
+// received returns the digests of what has arrived.
+func (l *life) received(c *check) ([]digest.Digest, error) {
+	var digests []digest.Digest
+	var err error
+	if l.digests != nil {
+		if digests, err = l.digests.Sum(l.ctx, l.fetched.N); err != nil {
+			return nil, l.cause(err)
+		}
+	}
+	if c != nil && !slices.Contains(l.digested, c.algorithm()) { // it was asked for meanwhile
+		more, err := digestsOf(l.ctx, l.partial, l.fetched.N, []digest.Algorithm{c.algorithm()})
+		if err != nil {
+			return nil, err
+		}
+		digests = append(digests, more...)
+	}
+	return digests, nil
+}
+
+func (l *life) cause(err error) error {
+	if l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	return err
+}
+
+// mismatch → queue (once more from the first byte, if the parts may not belong
+// together), or reconsider.
+func (l *life) mismatch(c *check, digests []digest.Digest) step {
+	got := slices.IndexFunc(digests, func(d digest.Digest) bool { return d.Algorithm == c.algorithm() })
+	err := &ChecksumError{URL: l.fetched.FinalURL, Want: c.text(), Got: digests[got].String()}
+	pieced := l.pieced
+	if restart := l.restart(); restart != nil {
+		return l.fail(restart)
+	}
+	if pieced {
+		l.cfg.logger.Warn("what was put together from parts has another checksum, it is fetched anew", "name", l.name, "error", err)
+		return l.transfer
+	}
+	return l.reconsider(err)
+}
+
+// restart throws away what is stored.
+func (l *life) restart() error {
+	l.fetched, l.resumed, l.pieced = transfer.Result{}, 0, false
+	return l.prepare(transfer.Result{Head: transfer.Head{Total: -1}})
+}
+
+// VerifyError is content that the function of WithVerify refused.
+type VerifyError struct {
+	URL string // without secrets
+	Err error
+}
+
+func (e *VerifyError) Error() string { return e.URL + ": verify: " + e.Err.Error() }
+
+// Unwrap returns what the function said.
+func (e *VerifyError) Unwrap() error { return e.Err }
+
+func (d *Download) currentCheck() *check {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.check
+}
+
+func (d *Download) setCheck(c *check) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.check = c
+}
+
+// seal ends the time in which a check can be adopted, and returns the one there is.
+func (d *Download) seal() *check {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sealed = true
+	return d.check
+}
+
+// join reports whether who asks for c can have the outcome of this download,
+// which adopts the check if it has none.
+func (d *Download) join(c *check) relation {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case c == nil:
+		return agrees
+	case d.check != nil:
+		return d.check.with(c)
+	case d.sealed:
+		return unclear
+	}
+	d.check = c
+	return agrees
+}
