@@ -21,6 +21,26 @@ var ErrChecksumConflict = errors.New("another checksum is asked for by the downl
 // ErrChecksum is matched by a ChecksumError.
 var ErrChecksum = errors.New("checksum mismatch")
 
+// ErrInvalidChecksum is matched by the refusal of what is no checksum and names
+// no checksum file.
+var ErrInvalidChecksum = errors.New("invalid checksum")
+
+// IsChecksumFile reports whether what is given to WithChecksum is the path or the
+// URL of a checksum file, not a digest. The error, ErrInvalidChecksum, says that it
+// is neither.
+func IsChecksumFile(spec string) (bool, error) {
+	s, err := parseSpec(spec)
+	return err == nil && s.Digests() == nil, err
+}
+
+func parseSpec(text string) (digest.Spec, error) {
+	spec, err := digest.ParseSpec(text)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrInvalidChecksum, err)
+	}
+	return spec, err
+}
+
 // ChecksumError is content that does not have the digest it should have.
 type ChecksumError struct {
 	URL  string // without secrets
@@ -45,7 +65,7 @@ type check struct {
 // newCheck returns the check that was asked for as text. A checksum file with a
 // path is read now; the digest is that of one of the names.
 func newCheck(text string, fsys afero.Fs, names []string) (*check, error) {
-	spec, err := digest.ParseSpec(text)
+	spec, err := parseSpec(text)
 	if err != nil {
 		return nil, err
 	}

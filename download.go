@@ -92,6 +92,7 @@ type Result struct {
 	Origin          Origin
 	Bytes           int64         // size of the file
 	ResumedFrom     int64         // bytes that an earlier download had left and that were kept; 0: none
+	Kept            int64         // bytes of a download that failed which are kept for the next one
 	WireBytes       int64         // bytes of bodies that came, also those that were not kept
 	CRC32C          uint32        // of the file, if it was fetched
 	ETag            string        // as sent

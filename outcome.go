@@ -18,25 +18,30 @@ func (l *life) fail(err error) step {
 
 func (l *life) failed() step {
 	err := l.failure
+	result := Result{WireBytes: l.wire}
 	if l.partial != nil {
-		err = errors.Join(err, l.leave(err))
+		kept, left := l.leave(err)
+		if kept {
+			result.Kept = l.fetched.N
+		}
+		err = errors.Join(err, left)
 	}
-	l.finish(Result{}, err)
+	l.finish(result, err)
 	return nil
 }
 
 // leave keeps the partial file after a failure, if somebody can go on from it,
 // and else removes it. The error is what could not be removed.
-func (l *life) leave(failure error) error {
+func (l *life) leave(failure error) (kept bool, err error) {
 	if l.recorder.end(&l.fetched) && !isFinal(failure) {
 		err := l.partial.Keep()
 		if err == nil {
 			l.site.left(l.Download)
-			return nil
+			return true, nil
 		}
 		l.cfg.logger.Debug("partial file is not kept", "name", l.name, "error", err)
 	}
-	return l.partial.Cancel()
+	return false, l.partial.Cancel()
 }
 
 // isFinal reports whether nobody is going to want the rest after such a failure.

@@ -18,6 +18,7 @@ const (
 	codeUsage     = 2
 	codeNotFound  = 3
 	codeTemporary = 4
+	codeChecksum  = 5
 	codeDisk      = 6
 	codeNotOurs   = 8
 	codeRefused   = 9
@@ -95,6 +96,8 @@ func singleCode(err error) int {
 		return codeUsage
 	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat):
 		return codeNotOurs
+	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict):
+		return codeChecksum
 	case errors.Is(err, dlmanager.ErrNotFound):
 		return codeNotFound
 	case isRefusal(err):
@@ -113,7 +116,7 @@ func singleCode(err error) int {
 func isUsage(err error) bool {
 	_, flag := errors.AsType[*usageError](err)
 	_, url := errors.AsType[*dlmanager.URLError](err)
-	return flag || url || errors.Is(err, dlmanager.ErrInvalidName) || errors.Is(err, dlmanager.ErrNameTaken)
+	return flag || url || errors.Is(err, dlmanager.ErrInvalidName) || errors.Is(err, dlmanager.ErrInvalidChecksum) || errors.Is(err, dlmanager.ErrNameTaken)
 }
 
 // isRefusal reports whether a server or a proxy wants other credentials.

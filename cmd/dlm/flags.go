@@ -86,6 +86,58 @@ func (f *cacheFlags) options() []dlmanager.Option {
 	return opts
 }
 
+// contentFlags say what the file has to be, and who else has it.
+type contentFlags struct {
+	checksum string
+	mirrors  []string
+	flags    *pflag.FlagSet
+}
+
+func (f *contentFlags) register(s *flagSet) {
+	f.flags = s.FlagSet
+	s.group("What the file is")
+	s.StringVar(&f.checksum, "checksum", "", "the file has the digest `SUM`: sha256:HEX (sha384, sha512, md5, sha1), sha256-BASE64, or a checksum file's path or URL in which it is listed")
+	s.StringArrayVar(&f.mirrors, "mirror", nil, "`URL` has the same file and is asked when those before fail; may be repeated")
+}
+
+// check refuses what cannot be, and what is meant for one file when there are
+// several.
+func (f *contentFlags) check(urls int) error {
+	mirror, checksum := given(f.flags, "mirror"), given(f.flags, "checksum")
+	for _, url := range f.mirrors {
+		if _, err := dlmanager.TreeName(url); err != nil {
+			problem := urlProblem(url, err)
+			problem.text = mirror + ": " + problem.text
+			return problem
+		}
+	}
+	if urls > 1 && len(f.mirrors) > 0 {
+		return &usageError{mirror + " is for one URL, and there are several", "fetch the file that has mirrors by itself"}
+	}
+	if f.checksum == "" {
+		return nil
+	}
+	many, err := dlmanager.IsChecksumFile(f.checksum)
+	if err != nil {
+		return &usageError{text: checksum + ": " + err.Error()}
+	}
+	if urls > 1 && !many {
+		return &usageError{checksum + " with a digest is for one URL, and there are several", "a checksum file may list several files"}
+	}
+	return nil
+}
+
+func (f *contentFlags) options() []dlmanager.Option {
+	var opts []dlmanager.Option
+	if f.checksum != "" {
+		opts = append(opts, dlmanager.WithChecksum(f.checksum))
+	}
+	if len(f.mirrors) > 0 {
+		opts = append(opts, dlmanager.WithMirrors(f.mirrors...))
+	}
+	return opts
+}
+
 // transferFlags say how the bytes come.
 type transferFlags struct {
 	parallel  countValue
@@ -96,6 +148,8 @@ type transferFlags struct {
 	stall     durationValue
 	maxTime   durationValue
 	maxSize   sizeValue
+	rate      sizeValue
+	noResume  bool
 	sync      choiceValue
 	force     bool
 	flags     *pflag.FlagSet
@@ -116,6 +170,8 @@ func (f *transferFlags) register(s *flagSet) {
 	s.Var(&f.stall, "stall-timeout", "give up when the server is silent for `DURATION`; 0: never")
 	s.Var(&f.maxTime, "max-time", "give up when the whole command takes longer than `DURATION`; 0: never")
 	s.Var(&f.maxSize, "max-size", "refuse files larger than `SIZE`; 0: none")
+	s.Var(&f.rate, "rate", "receive no more than `SIZE` a second, all files together; 0: any amount")
+	s.BoolVar(&f.noResume, "no-resume", false, "begin at the first byte whatever an earlier call has left, and leave nothing")
 	s.Var(&f.sync, "sync", "what a power loss cannot damage: the file, the directory's entry too, or nothing")
 }
 
@@ -135,6 +191,7 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 		dlmanager.WithUserAgent(f.userAgent),
 		dlmanager.WithStallTimeout(time.Duration(f.stall)),
 		dlmanager.WithMaxSize(int64(f.maxSize)),
+		dlmanager.WithRateLimit(int64(f.rate)),
 		dlmanager.WithSync(modes[f.sync.word]),
 	}
 	for _, h := range headers {
@@ -142,6 +199,9 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	}
 	if f.force {
 		opts = append(opts, dlmanager.WithForce())
+	}
+	if f.noResume {
+		opts = append(opts, dlmanager.WithoutResume())
 	}
 	if f.cacert != "" {
 		transport, err := trusting(given(f.flags, "cacert"), f.cacert)

@@ -19,7 +19,9 @@ URL, in the order of the URLs. A file that is there already is not fetched again
 An empty line stands for a file that failed; the reason is on stderr, and the
 exit code tells its kind.
 
-A file gets its name only when it is whole. Files are kept until the cache
+A file gets its name only when it is whole, and has the checksum that was asked
+for. What a call leaves unfinished, the next one goes on from, if the server
+proves that it is still the same file. Files are kept until the cache
 exceeds its limit; then those that were used longest ago are removed.`
 
 const getExamples = `  # Fetch a file, or find it in the cache, and use it
@@ -32,6 +34,10 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   dlm get -o bin/tool -x https://example.com/tool
   dlm get -o vendor/ https://example.com/a.zip https://example.com/b.zip
 
+  # Only the right file; from another place if need be
+  dlm get --checksum https://example.com/SHA256SUMS \
+      --mirror https://mirror.example.org/data.tar.gz https://example.com/data.tar.gz
+
   # With credentials, which go to example.com and nowhere else
   dlm get --header @token.txt https://example.com/private.zip`
 
@@ -39,6 +45,7 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
 type getCommand struct {
 	ui       *ui
 	placing  placeFlags
+	content  contentFlags
 	cache    cacheFlags
 	transfer transferFlags
 	output   outputFlags
@@ -58,6 +65,7 @@ func newGetCommand(u *ui) *cobra.Command {
 	}
 	flags := newFlagSet(cmd.Flags())
 	g.placing.register(flags)
+	g.content.register(flags)
 	g.cache.register(flags)
 	g.transfer.register(flags)
 	g.output.register(flags)
@@ -71,6 +79,9 @@ func (g *getCommand) run(ctx context.Context, urls []string) error {
 	g.ui.setQuiet(g.output.quiet)
 	p, err := newPlan(urls, &g.placing, g.output.json)
 	if err != nil {
+		return err
+	}
+	if err := g.content.check(len(urls)); err != nil {
 		return err
 	}
 	dir, err := g.cache.locate()
@@ -106,6 +117,10 @@ func (g *getCommand) options() ([]dlmanager.Option, error) {
 		return nil, err
 	}
 	opts = append(opts, g.cache.options()...)
+	opts = append(opts, g.content.options()...)
+	if g.output.json {
+		opts = append(opts, dlmanager.WithSHA256())
+	}
 	opts = append(opts,
 		dlmanager.WithMode(g.placing.mode()),
 		dlmanager.WithHooks(dlmanager.Hooks{LimitExceeded: g.warnOfLimit, Retrying: g.warnOfRetry}),
@@ -173,7 +188,7 @@ func (g *getCommand) finish(ctx context.Context, j *job, placing chan struct{}) 
 	case err == nil && !j.result.Verified:
 		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", dlmanager.RedactURL(j.url))
 	case err != nil && !signalled && !isBrokenPipe(err):
-		g.ui.failed(dlmanager.RedactURL(j.url), err)
+		g.ui.failed(dlmanager.RedactURL(j.url), withKept(err, j.result.Kept))
 	}
 }
 

@@ -16,6 +16,9 @@ func hintFor(err error) string {
 	if usage, ok := errors.AsType[*usageError](err); ok {
 		return usage.hint
 	}
+	if unfinished, ok := errors.AsType[*unfinished](err); ok {
+		return bytesText(unfinished.kept) + " are kept: the same command goes on from there"
+	}
 	if status, ok := errors.AsType[*dlmanager.StatusError](err); ok {
 		return statusHint(status)
 	}
@@ -24,6 +27,8 @@ func hintFor(err error) string {
 		return "--adopt makes it a cache with all that is in it; --cache-dir DIR takes another directory"
 	case errors.Is(err, dlmanager.ErrNameTaken), errors.Is(err, dlmanager.ErrInvalidName):
 		return "--name NAME gives the file another name in the cache"
+	case errors.Is(err, dlmanager.ErrChecksum):
+		return "nothing was kept; compare the checksum with the publisher's, or take another --mirror"
 	case errors.Is(err, dlmanager.ErrTooLarge):
 		return "--max-size SIZE allows more"
 	case errors.Is(err, dlmanager.ErrStalled):
@@ -39,6 +44,21 @@ func hintFor(err error) string {
 	default:
 		return ""
 	}
+}
+
+// unfinished is a failure after which another call can go on.
+type unfinished struct {
+	error
+	kept int64 // bytes
+}
+
+func (e *unfinished) Unwrap() error { return e.error }
+
+func withKept(err error, kept int64) error {
+	if kept == 0 || !dlmanager.IsTemporary(err) {
+		return err
+	}
+	return &unfinished{err, kept}
 }
 
 func statusHint(e *dlmanager.StatusError) string {

@@ -84,6 +84,11 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/cut", []byte("this is cut"), testorigin.CutAfter(4))
 	o.ServeSize("/flaky", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(400), testorigin.OK()))
 	o.ServeSize("/flaky2", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(400), testorigin.OK()))
+	o.Serve("/sums", []byte("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  hello.txt\n"+
+		"5d37f0744e589cb79b4add377661fd84c7505a25830ec03d27b2afd384a35f66  tool\n"))
+	for _, path := range []string{"/halves", "/halves2"} {
+		o.ServeSize(path, 4<<20, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(2<<20), testorigin.OK()))
+	}
 	o.Serve("/silent", nil, testorigin.Silent())
 	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
 	o.ServeSize("/big", 1<<20)

@@ -127,7 +127,7 @@ func newJob(url string, f *placeFlags) (*job, error) {
 }
 
 // urlProblem is what is wrong with a URL, with a remedy if it is the common one.
-func urlProblem(url string, err error) error {
+func urlProblem(url string, err error) *usageError {
 	e := &usageError{text: describe("", err)}
 	if !strings.Contains(url, "://") {
 		e.hint = "a URL begins with https:// or http://"

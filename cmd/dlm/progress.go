@@ -43,6 +43,7 @@ type row struct {
 	total            int64 // -1: not known
 	rate             float64
 	silent           time.Duration // since the last byte
+	awaited          string        // who fetches the file
 }
 
 // silence is how long no byte comes before we say so. A rate that is averaged
@@ -99,7 +100,7 @@ func (v *view) addOver(j *job) {
 		return
 	}
 	v.done++
-	if j.result.Origin == dlmanager.OriginFetched {
+	if o := j.result.Origin; o == dlmanager.OriginFetched || o == dlmanager.OriginResumed {
 		v.fetched++
 		v.landed += j.result.Bytes
 	}
@@ -127,6 +128,8 @@ func (b *board) row(j *job, p dlmanager.Progress, now time.Time) row {
 		current: p.Current, total: p.Total, rate: p.Rate, silent: now.Sub(last.at),
 	}
 	switch {
+	case p.State == dlmanager.StateAwaiting:
+		r.awaited = p.AwaitedFrom
 	case p.State == dlmanager.StateDone:
 		r.state, r.rate = "placing", 0
 	case p.State == dlmanager.StateLanding, r.silent >= silence:

@@ -82,6 +82,10 @@ func amounts(current, total int64, rate float64, why string) string {
 // waitsFor says what a download waits for when no bytes come, else "".
 func waitsFor(r row) string {
 	switch {
+	case r.awaited != "":
+		return r.awaited + " fetches it"
+	case r.state == "verifying":
+		return "checking"
 	case r.state == "landing":
 		return "flushing to disk"
 	case r.state == "placing":

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 
 	"github.com/dlmanager/dlmanager"
 )
@@ -14,9 +15,16 @@ type report struct {
 	Name    string  `json:"name"` // in the cache
 	Path    string  `json:"path"` // absolute; "" if the file is not there
 	Bytes   int64   `json:"bytes"`
-	Origin  string  `json:"origin"`  // fetched, cached, or "" if it failed
-	Seconds float64 `json:"seconds"` // what the download took
-	Error   string  `json:"error"`   // "" if it did not fail
+	Origin  string  `json:"origin"`      // fetched, resumed, joined, cached, or "" if it failed
+	Digest  string  `json:"sha256"`      // in hexadecimal
+	Checked bool    `json:"verified"`    // its end was proven, or a checksum was asked for
+	Resumed int64   `json:"resumedFrom"` // bytes that an earlier call had left
+	Wire    int64   `json:"wireBytes"`   // that came over the network
+	Tries   int     `json:"attempts"`    // requests
+	Final   string  `json:"finalURL"`    // that sent the file, without secrets
+	Named   string  `json:"disposition"` // the name that the server proposes
+	Seconds float64 `json:"seconds"`     // what the download took
+	Error   string  `json:"error"`       // "" if it did not fail
 }
 
 // report returns the outcome of the job.
@@ -24,6 +32,9 @@ func (j *job) report() report {
 	r := report{
 		URL: dlmanager.RedactURL(j.url), Name: j.name, Path: j.path,
 		Bytes: j.result.Bytes, Origin: j.result.Origin.String(), Seconds: j.seconds(),
+		Digest: strings.TrimPrefix(j.result.Digest, "sha256:"), Checked: j.result.Verified,
+		Resumed: j.result.ResumedFrom, Wire: j.result.WireBytes, Tries: j.result.Attempts,
+		Final: j.result.FinalURL, Named: j.result.DispositionName,
 	}
 	if j.err != nil {
 		r.Path, r.Origin, r.Bytes = "", "", 0

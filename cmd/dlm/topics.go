@@ -46,7 +46,16 @@ With --json each line is an object with these keys, which are always there:
   name     the file's name in the cache
   path     its absolute path, "" if it failed
   bytes    its size
-  origin   "fetched" or "cached", "" if it failed
+  origin   "fetched", "resumed" (the rest of what an earlier call had left),
+           "joined" (another process was fetching it), "cached", "" if it failed
+  sha256   its digest, in hexadecimal
+  verified false if nothing proved that its end is the end: the server sent no
+           length, and no checksum was asked for
+  resumedFrom  bytes that an earlier call had left
+  wireBytes    bytes that came over the network
+  attempts     requests made
+  finalURL     the URL that sent the file, after redirects, without secrets
+  disposition  the file name that the server proposes
   seconds  what the download took
   error    what went wrong, "" if nothing did
 
@@ -58,8 +67,8 @@ begins with "dlm: hint: " says what can be done about the line before it.
   bar      bars with name, size, rate and time left, for the running files
   plain    a line every 5 seconds
   json     objects, one a line: {"event":"progress"} every second for each
-           running file, with url, name, state ("transferring", "landing",
-           "placing"), current and total in bytes (total is -1 if unknown), and
+           running file, with url, name, state ("awaiting",
+           "transferring", "verifying", "landing", "placing"), current and total in bytes (total is -1 if unknown), and
            rate in bytes per second; and {"event":"finished"} for each file, with
            the keys of --json. Lines that do not begin with { are for people
   none     nothing
