@@ -3,6 +3,7 @@ package dlmanager
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/afero"
 
@@ -18,6 +19,8 @@ func (a *alone) admit(ctx context.Context, _ *Download) (func(), *fs.Info, error
 	}
 	return func() {}, nil, nil
 }
+
+func (a *alone) holdOff(string, time.Time) {}
 
 func (a *alone) create(d *Download) (*fs.Partial, error) {
 	return fs.CreateSibling(a.fs, filepath.Clean(d.dest), d.cfg.mode)

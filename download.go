@@ -46,6 +46,9 @@ type site interface {
 	// to. It returns either what gives its place back, or the file that is there
 	// by now.
 	admit(ctx context.Context, d *Download) (release func(), there *fs.Info, err error)
+	// holdOff is told that the host of the URL that answered, which comes without
+	// secrets, wants nobody before until.
+	holdOff(answered string, until time.Time)
 	// create makes the partial file.
 	create(d *Download) (*fs.Partial, error)
 	// reserve makes room for n more bytes; a nil room is boundless.

@@ -173,6 +173,9 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 	if _, cut := errors.AsType[*TransferError](err); !cut && !refused {
 		return 0, false
 	}
+	if refused && status.RetryAfter > 0 {
+		l.site.holdOff(status.URL, time.Now().Add(status.RetryAfter))
+	}
 	l.tries.Number++
 	l.tries.Barren++
 	l.tries.Err = err

@@ -24,6 +24,10 @@ type DownloadOption interface {
 
 const (
 	defaultMaxConcurrent = 8
+	// defaultMaxPerHost lets a few hundred downloads at once be asked for without
+	// one server getting them all: what browsers open is 6, what many a server
+	// takes from one address is a few dozen.
+	defaultMaxPerHost = 16
 	// defaultFileLimit keeps the newest few files whatever their size: what was
 	// just fetched is about to be used.
 	defaultFileLimit = 5
@@ -43,6 +47,8 @@ type managerConfig struct {
 	fileLimit     int
 	grace         time.Duration
 	maxConcurrent int
+	maxPerHost    int
+	requestDelay  time.Duration
 	adopt         bool
 }
 
@@ -62,6 +68,7 @@ type downloadConfig struct {
 	mode      os.FileMode
 	force     bool
 	strategy  RequestStrategy
+	priority  int
 }
 
 func defaultDownloadConfig() downloadConfig {
@@ -80,6 +87,7 @@ func defaultManagerConfig() managerConfig {
 		defaults:      defaultDownloadConfig(),
 		fileLimit:     defaultFileLimit,
 		maxConcurrent: defaultMaxConcurrent,
+		maxPerHost:    defaultMaxPerHost,
 	}
 }
 
@@ -153,6 +161,25 @@ func WithFileLimit(n int) Option {
 // and anything below 1: 8.
 func WithMaxConcurrent(n int) Option {
 	return managerOption(func(c *managerConfig) { c.maxConcurrent = n })
+}
+
+// WithMaxPerHost sets how many of the downloads that run at once may be of one
+// host: the name and the port in the URL, wherever a redirect leads. A host that
+// has its share holds up no other one. 0 or less: no bound beside that of
+// WithMaxConcurrent. Default: 16.
+func WithMaxPerHost(n int) Option {
+	return managerOption(func(c *managerConfig) { c.maxPerHost = n })
+}
+
+// WithRequestDelay sets the time that passes at least between the starts of two
+// downloads of one host, also when a download starts again after a failure. A
+// download's requests within one try, such as redirects, follow at once. 0 or
+// less, the default: none.
+//
+// Whatever it says, when a server asks with Retry-After to be left alone, no
+// download of its host starts before that is over; a day counts at most.
+func WithRequestDelay(d time.Duration) Option {
+	return managerOption(func(c *managerConfig) { c.requestDelay = d })
 }
 
 // WithAdopt makes a directory a cache although files are in it. From then on
@@ -253,6 +280,15 @@ func WithMode(perm os.FileMode) DownloadOption {
 // another one, and after which wait. Default: Patient.
 func WithStrategy(s RequestStrategy) DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.strategy = s })
+}
+
+// WithPriority sets which of the downloads that wait for a place goes first: the
+// one with the highest n, and of equals the one that was asked for first. It
+// interrupts nothing that runs, and a steady stream of downloads with a higher
+// one keeps those with a lower one waiting. It may be negative. Default: 0. It
+// means nothing to a download without a manager.
+func WithPriority(n int) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.priority = n })
 }
 
 // WithForce fetches the file although it is there; the old one is replaced when
