@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/dlmanager/dlmanager/fs"
@@ -23,6 +24,7 @@ type life struct {
 	partial *fs.Partial
 	room    *room // what is reserved in the directory
 	fetched transfer.Result
+	asked   *url.URL // with the credentials for it; nil: not known yet
 	tries   Attempt
 	wait    time.Duration // before the next request
 
@@ -121,13 +123,16 @@ func (l *life) transfer() step {
 	if err := l.checkPartial(); err != nil {
 		return l.fail(err)
 	}
+	if err := l.findCredentials(); err != nil {
+		return l.fail(err)
+	}
 	client, idle := l.client()
 	defer idle()
 	l.countAttempt()
 	before := l.fetched
 	var err error
 	l.fetched, err = transfer.Fetch(l.ctx, transfer.Request{
-		URL: l.url, Header: l.cfg.header, UserAgent: l.cfg.userAgent, After: &before,
+		URL: l.asked, Header: l.cfg.header, UserAgent: l.cfg.userAgent, After: &before,
 		MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize, Stall: l.cfg.stall, Client: client,
 	}, l)
 	if err != nil {

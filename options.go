@@ -69,6 +69,7 @@ type downloadConfig struct {
 	force     bool
 	strategy  RequestStrategy
 	priority  int
+	netrc     string // "": none
 }
 
 func defaultDownloadConfig() downloadConfig {
@@ -243,6 +244,21 @@ func WithHeader(key, value string) DownloadOption {
 		}
 		c.header.Add(key, value)
 	})
+}
+
+// WithNetrc sets the file in which the user and password of the URL's own host
+// are looked up, if neither the URL has a user nor WithHeader an Authorization.
+// They are sent as the URL's own would be: as basic auth, also over plain http,
+// to that host and to no other one that a redirect leads to; the entry called
+// default goes for all hosts that have none. Errors, logs and records do not show
+// them.
+//
+// The file is read, in the file system of WithFs, by each download that asks a
+// server. One that is not there has nothing to say; one that cannot be read, is
+// no regular file, or has a mistake in it fails the download with a *NetrcError.
+// "", the default, and the null device: none. See also [DefaultNetrcPath].
+func WithNetrc(path string) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.netrc = path })
 }
 
 // WithUserAgent sets the User-Agent field. Default: dlmanager/VERSION.
