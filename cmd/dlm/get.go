@@ -32,7 +32,8 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   dlm get -o bin/tool -x https://example.com/tool
   dlm get -o vendor/ https://example.com/a.zip https://example.com/b.zip
 
-  # With credentials, which go to example.com and nowhere else
+  # With credentials, which go to example.com and nowhere else; without --header
+  # they are looked up in ~/.netrc
   dlm get --header @token.txt https://example.com/private.zip`
 
 // getCommand is one call of "dlm get".
