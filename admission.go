@@ -3,6 +3,7 @@ package dlmanager
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"time"
 
@@ -101,9 +102,20 @@ func (m *DownloadManager) pendingOf(d *Download) pending {
 
 // enqueue gives the download its place in the queue.
 func (m *DownloadManager) enqueue(d *Download) *ticket {
-	t := m.queue.enter()
+	t := m.queue.enter(hostKey(d.url), d.cfg.priority)
 	m.setTicket(d, t)
 	return t
+}
+
+// holdOff keeps all downloads of a host waiting, on its own word.
+func (m *DownloadManager) holdOff(answered string, until time.Time) {
+	u, err := url.Parse(answered)
+	if err != nil {
+		return // then nobody asks it, either
+	}
+	host := hostKey(u)
+	m.cfg.defaults.logger.Warn("host asks to be left alone: its downloads wait", "host", host, "until", until)
+	m.queue.holdOff(host, until)
 }
 
 func (m *DownloadManager) setTicket(d *Download, t *ticket) {

@@ -3,6 +3,7 @@ package dlmanager
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/afero"
 
@@ -18,6 +19,8 @@ func (a *alone) admit(ctx context.Context, _ *Download) (func(), *fs.Info, error
 	}
 	return func() {}, nil, nil
 }
+
+func (a *alone) holdOff(string, time.Time) {}
 
 func (a *alone) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
 	spot, err := a.spot(d)

@@ -52,6 +52,9 @@ type site interface {
 	// to. It returns either what gives its place back, or the file that is there
 	// by now.
 	admit(ctx context.Context, d *Download) (release func(), there *fs.Info, err error)
+	// holdOff is told that the host of the URL that answered, which comes without
+	// secrets, wants nobody before until.
+	holdOff(answered string, until time.Time)
 	// create makes the partial file, locked, or takes over the one that was left.
 	// It returns the file instead if that is there by now, and fs.ErrHeld while
 	// somebody else fetches it.

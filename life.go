@@ -10,6 +10,7 @@ import (
 
 	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/digest"
+	"github.com/dlmanager/dlmanager/internal/netrc"
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
@@ -34,7 +35,8 @@ type life struct {
 	wait     time.Duration // before the next request
 	claim    claim
 	client   *http.Client
-	idle     func() // gives up its connections, unless others use it
+	logins   *netrc.File // nil: not read yet
+	idle     func()      // gives up its connections, unless others use it
 
 	there        *fs.Info // the file that is there already
 	afterResolve step
@@ -197,9 +199,12 @@ func (l *life) transfer() step {
 	if err := l.checkPartial(); err != nil {
 		return l.fail(err)
 	}
+	req, err := l.request(l.source())
+	if err != nil {
+		return l.fail(err)
+	}
 	l.followDigests()
 	l.countAttempt()
-	req := l.request(l.source())
 	before := l.fetched
 	req.Digested = l.currentCheck() != nil
 	if req.Digested || l.sender == l.mirror { // validators do not carry across hosts
@@ -264,6 +269,9 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 	status, refused := errors.AsType[*StatusError](err)
 	if _, cut := errors.AsType[*TransferError](err); !cut && !refused {
 		return 0, false
+	}
+	if refused && status.RetryAfter > 0 {
+		l.site.holdOff(status.URL, time.Now().Add(status.RetryAfter))
 	}
 	l.tries.Number++
 	l.tries.Barren++

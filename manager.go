@@ -70,7 +70,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 	if cfg.maxConcurrent < 1 {
 		cfg.maxConcurrent = defaultMaxConcurrent
 	}
-	m.queue = newQueue(cfg.maxConcurrent)
+	m.queue = newQueue(cfg.maxConcurrent, cfg.maxPerHost, cfg.requestDelay)
 	cfg.defaults.throttle = newThrottle(cfg.rateLimit)
 	m.cfg = cfg
 	m.limit = m.chooseLimit()

@@ -27,6 +27,10 @@ type DownloadOption interface {
 
 const (
 	defaultMaxConcurrent = 8
+	// defaultMaxPerHost lets a few hundred downloads at once be asked for without
+	// one server getting them all: what browsers open is 6, what many a server
+	// takes from one address is a few dozen.
+	defaultMaxPerHost = 16
 	// defaultFileLimit keeps the newest few files whatever their size: what was
 	// just fetched is about to be used.
 	defaultFileLimit = 5
@@ -47,6 +51,8 @@ type managerConfig struct {
 	grace         time.Duration
 	maxConcurrent int
 	rateLimit     int64 // bytes per second, of all downloads together; 0: any
+	maxPerHost    int
+	requestDelay  time.Duration
 	adopt         bool
 }
 
@@ -73,6 +79,8 @@ type downloadConfig struct {
 	rate      int64     // bytes per second, of one download; 0: any
 	throttle  *throttle // of all downloads of the manager
 	strategy  RequestStrategy
+	priority  int
+	netrc     string // "": none
 }
 
 func defaultDownloadConfig() downloadConfig {
@@ -91,6 +99,7 @@ func defaultManagerConfig() managerConfig {
 		defaults:      defaultDownloadConfig(),
 		fileLimit:     defaultFileLimit,
 		maxConcurrent: defaultMaxConcurrent,
+		maxPerHost:    defaultMaxPerHost,
 	}
 }
 
@@ -166,6 +175,25 @@ func WithMaxConcurrent(n int) Option {
 	return managerOption(func(c *managerConfig) { c.maxConcurrent = n })
 }
 
+// WithMaxPerHost sets how many of the downloads that run at once may be of one
+// host: the name and the port in the URL, wherever a redirect leads. A host that
+// has its share holds up no other one. 0 or less: no bound beside that of
+// WithMaxConcurrent. Default: 16.
+func WithMaxPerHost(n int) Option {
+	return managerOption(func(c *managerConfig) { c.maxPerHost = n })
+}
+
+// WithRequestDelay sets the time that passes at least between the starts of two
+// downloads of one host, also when a download starts again after a failure. A
+// download's requests within one try, such as redirects, follow at once. 0 or
+// less, the default: none.
+//
+// Whatever it says, when a server asks with Retry-After to be left alone, no
+// download of its host starts before that is over; a day counts at most.
+func WithRequestDelay(d time.Duration) Option {
+	return managerOption(func(c *managerConfig) { c.requestDelay = d })
+}
+
 // WithAdopt makes a directory a cache although files are in it. From then on
 // they are cache, and may be evicted.
 func WithAdopt() Option {
@@ -229,6 +257,21 @@ func WithHeader(key, value string) DownloadOption {
 	})
 }
 
+// WithNetrc sets the file in which the user and password of the URL's own host
+// are looked up, if neither the URL has a user nor WithHeader an Authorization.
+// They are sent as the URL's own would be: as basic auth, also over plain http,
+// to that host and to no other one that a redirect leads to; the entry called
+// default goes for all hosts that have none. Errors, logs and records do not show
+// them.
+//
+// The file is read, in the file system of WithFs, by each download that asks a
+// server. One that is not there has nothing to say; one that cannot be read, is
+// no regular file, or has a mistake in it fails the download with a *NetrcError.
+// "", the default, and the null device: none. See also [DefaultNetrcPath].
+func WithNetrc(path string) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.netrc = path })
+}
+
 // WithUserAgent sets the User-Agent field. Default: dlmanager/VERSION.
 func WithUserAgent(product string) DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.userAgent = product })
@@ -264,6 +307,15 @@ func WithMode(perm os.FileMode) DownloadOption {
 // another one, and after which wait. Default: Patient.
 func WithStrategy(s RequestStrategy) DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.strategy = s })
+}
+
+// WithPriority sets which of the downloads that wait for a place goes first: the
+// one with the highest n, and of equals the one that was asked for first. It
+// interrupts nothing that runs, and a steady stream of downloads with a higher
+// one keeps those with a lower one waiting. It may be negative. Default: 0. It
+// means nothing to a download without a manager.
+func WithPriority(n int) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.priority = n })
 }
 
 // WithForce fetches the file although it is there; the old one is replaced when

@@ -1,45 +1,88 @@
 package dlmanager
 
 import (
+	"container/heap"
 	"context"
+	"net"
+	"net/url"
+	"strings"
 	"sync"
+	"time"
 )
 
-// queue bounds how many downloads run at once, and lets them in in the order in
-// which they were asked for.
+// queue decides who may run next: so many at once, so many of one host, at a
+// pace that the host can stand. A host that has to wait holds up nobody else.
+// Of those that may go, the one with the highest priority goes first, and of
+// equals the one that came first.
+//
+// Every call costs O(log n) of those who wait; who waits for a host that may not
+// go costs the others nothing.
 type queue struct {
-	mu      sync.Mutex // guards all below
-	free    int        // places that nobody has; 0 while somebody waits
-	waiting []*ticket  // first come first; those that gave up are passed over
+	perHost int           // of one host at once; 0 or less: no bound
+	delay   time.Duration // between two of one host; 0 or less: none
+
+	mu    sync.Mutex // guards all below
+	free  int        // places that nobody has
+	came  uint64     // tickets so far
+	hosts map[string]*queueHost
+	ready hostHeap // may go: by their first ticket. Empty while there is a free place
+	later hostHeap // somebody waits for their time: by that time
+	idle  hostHeap // nobody is there, but their time is not over: by that time
+	timer *time.Timer
+	due   time.Time // when the timer fires; zero: there is none
 }
 
 // ticket is one place in the queue, waited for or had.
 type ticket struct {
-	q       *queue
-	called  chan struct{} // closed when the place is there
-	over    bool          // given back, or given up; guarded by q.mu
-	granted bool          // guarded by q.mu
+	q        *queue
+	host     *queueHost
+	priority int
+	number   uint64        // in the order of coming
+	called   chan struct{} // closed when the place is there
+
+	at      int  // where it stands in its host's heap; guarded by q.mu, as are those below
+	granted bool // it has its place
+	over    bool // given back, or given up
 }
 
-func newQueue(places int) *queue { return &queue{free: places} }
+// newQueue returns a queue in which at most places have a place at once, at most
+// perHost of them of one host, and delay lies between two of one host.
+func newQueue(places, perHost int, delay time.Duration) *queue {
+	return &queue{
+		perHost: perHost, delay: delay, free: places,
+		hosts: map[string]*queueHost{},
+		ready: hostHeap{less: func(a, b *queueHost) bool { return a.first().before(b.first()) }},
+		later: hostHeap{less: soonerHost},
+		idle:  hostHeap{less: soonerHost},
+	}
+}
+
+// hostKey is what makes two URLs those of one host here: the name in lower case
+// and the port, which is there also if it is the scheme's own.
+func hostKey(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case strings.EqualFold(u.Scheme, "https"):
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
 
 // enter joins the queue. It does not wait.
-func (q *queue) enter() *ticket {
+func (q *queue) enter(host string, priority int) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t := &ticket{q: q, called: make(chan struct{})}
-	if q.free > 0 {
-		q.free--
-		t.grant()
-		return t
-	}
-	q.waiting = append(q.waiting, t)
+	now := time.Now()
+	h := q.host(host)
+	t := &ticket{q: q, host: h, priority: priority, number: q.came, called: make(chan struct{})}
+	q.came++
+	heap.Push(&h.waiting, t)
+	q.settle(h, now)
+	q.letIn(now)
 	return t
-}
-
-func (t *ticket) grant() {
-	t.granted = true
-	close(t.called)
 }
 
 // wait waits for the place and reports whether it had to. When ctx ends, the
@@ -66,27 +109,95 @@ func (t *ticket) wait(ctx context.Context) (waited bool, err error) {
 // leave gives the place back, or up, and lets the next one in. A second call
 // does nothing.
 func (t *ticket) leave() {
-	t.q.mu.Lock()
-	defer t.q.mu.Unlock()
+	q := t.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if t.over {
 		return
 	}
 	t.over = true
 	if t.granted {
-		t.q.letIn()
+		q.free++
+		t.host.running--
+	} else {
+		heap.Remove(&t.host.waiting, t.at)
+	}
+	now := time.Now()
+	q.settle(t.host, now)
+	q.letIn(now)
+}
+
+// holdOff lets nobody of the host in before until. It shortens no wait, and those
+// that are in stay in.
+func (q *queue) holdOff(host string, until time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	if until.After(now) {
+		h := q.host(host)
+		h.restUntil(until)
+		q.settle(h, now)
+	}
+	q.letIn(now)
+}
+
+// letIn hands out the free places. Every call ends with it: only then do the
+// heaps say what is true at the time.
+func (q *queue) letIn(now time.Time) {
+	q.catchUp(now)
+	for q.free > 0 && q.ready.Len() > 0 {
+		h := q.ready.first()
+		t := heap.Pop(&h.waiting).(*ticket)
+		t.granted = true
+		q.free--
+		h.running++
+		if q.delay > 0 {
+			h.restUntil(now.Add(q.delay))
+		}
+		q.settle(h, now)
+		close(t.called)
+	}
+	q.arm(now)
+}
+
+// catchUp moves the hosts whose time has come, and forgets those that nobody
+// wants by then.
+func (q *queue) catchUp(now time.Time) {
+	for _, list := range []*hostHeap{&q.later, &q.idle} {
+		for list.Len() > 0 && !list.first().until.After(now) {
+			q.settle(list.first(), now)
+		}
 	}
 }
 
-// letIn hands a free place to the first that still waits.
-func (q *queue) letIn() {
-	for len(q.waiting) > 0 {
-		t := q.waiting[0]
-		q.waiting[0] = nil // or the array keeps it
-		q.waiting = q.waiting[1:]
-		if !t.over {
-			t.grant()
-			return
-		}
+// arm makes the timer fire when the next host's time comes, if there would be a
+// place; if there is none, whoever gives one back looks for himself.
+func (q *queue) arm(now time.Time) {
+	var due time.Time
+	if q.free > 0 && q.later.Len() > 0 {
+		due = q.later.first().until
 	}
-	q.free++
+	if due.Equal(q.due) {
+		return
+	}
+	q.disarm()
+	if !due.IsZero() {
+		q.due = due
+		q.timer = time.AfterFunc(due.Sub(now), q.wake)
+	}
+}
+
+func (q *queue) disarm() {
+	if q.timer != nil {
+		q.timer.Stop()
+	}
+	q.timer, q.due = nil, time.Time{}
+}
+
+// wake is what the timer calls. One that was stopped too late does no harm.
+func (q *queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.disarm()
+	q.letIn(time.Now())
 }

@@ -56,18 +56,23 @@ func isOfSource(err error) bool {
 	return status || failed || errors.Is(err, ErrChecksum)
 }
 
-// request returns a request for one of the URLs. Header fields and credentials
-// that were given for the download's URL go to its own host alone.
-func (l *life) request(u *url.URL) transfer.Request {
+// request returns a request for one of the URLs. Header fields that were given
+// for the download's URL go to its own host alone, and each host gets its own
+// credentials.
+func (l *life) request(u *url.URL) (transfer.Request, error) {
+	asked, err := l.withCredentials(u)
+	if err != nil {
+		return transfer.Request{}, err
+	}
 	req := transfer.Request{
-		URL: u, UserAgent: l.cfg.userAgent, MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize,
+		URL: asked, UserAgent: l.cfg.userAgent, MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize,
 		Stall: l.cfg.stall, Client: l.client,
 		Throttle: throttleOf(l.cfg.throttle, l.throttle),
 	}
 	if transfer.SameOrigin(l.url, u) {
 		req.Header = l.cfg.header
 	}
-	return req
+	return req, nil
 }
 
 // openClient returns the HTTP client and what gives its idle connections up. One

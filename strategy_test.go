@@ -163,7 +163,8 @@ func TestWhoWaitsToTryAgainLeavesItsPlace(t *testing.T) {
 	first := m.Download(o.Serve("/busy", nil, testorigin.Status(503, ""), testorigin.RetryAfter("3600")), "busy",
 		WithStrategy(atOnce(5)), WithHooks(Hooks{Retrying: func(*Download, Attempt, time.Duration) { close(waiting) }}))
 	<-waiting
-	require.NoError(t, m.Download(o.Serve("/file", []byte("x")), "file").Wait())
+	other := testorigin.New(t) // another host: this one is held off
+	require.NoError(t, m.Download(other.Serve("/file", []byte("x")), "file").Wait())
 	assert.True(t, first.IsRunning())
 	first.Interrupt()
 	require.ErrorIs(t, first.Wait(), ErrInterrupted)

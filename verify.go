@@ -18,7 +18,10 @@ import (
 func (l *life) resolve() step {
 	c := l.currentCheck()
 	u := c.spec.URL()
-	req := l.request(u)
+	req, err := l.request(u)
+	if err != nil {
+		return l.fail(err)
+	}
 	req.MinSize, req.MaxSize, req.After = 1, digest.MaxFile, nil
 	var content memory
 	if _, err := transfer.Fetch(l.ctx, req, &content); err != nil {

@@ -21,6 +21,7 @@ const (
 	defaultKeep     = 5
 	defaultGrace    = 10 * time.Minute
 	defaultParallel = 8
+	defaultPerHost  = 16
 	defaultStall    = 30 * time.Second
 	defaultAttempts = 5
 )
@@ -141,8 +142,11 @@ func (f *contentFlags) options() []dlmanager.Option {
 // transferFlags say how the bytes come.
 type transferFlags struct {
 	parallel  countValue
+	perHost   countValue
+	delay     durationValue
 	attempts  countValue
 	headers   []string
+	noNetrc   bool
 	userAgent string
 	cacert    string
 	stall     durationValue
@@ -156,15 +160,19 @@ type transferFlags struct {
 }
 
 func (f *transferFlags) register(s *flagSet) {
-	f.parallel, f.attempts = countValue{defaultParallel, 1}, countValue{defaultAttempts, 1}
+	f.parallel, f.perHost = countValue{defaultParallel, 1}, countValue{defaultPerHost, 0}
+	f.attempts = countValue{defaultAttempts, 1}
 	f.stall = durationValue(defaultStall)
 	f.sync = choiceValue{"file", []string{"file", "dir", "none"}}
 	f.flags = s.FlagSet
 	s.group("The transfer")
 	s.BoolVar(&f.force, "force", false, "fetch the file although it is there")
 	s.VarP(&f.parallel, "parallel", "j", "fetch `N` files at once")
+	s.Var(&f.perHost, "per-host", "of these, fetch `N` at most from one host; 0: any number")
+	s.Var(&f.delay, "delay", "begin with two files of one host at least `DURATION` apart")
 	s.Var(&f.attempts, "attempts", "give up when `N` requests in a row have brought nothing new; 1: ask once")
 	s.StringArrayVar(&f.headers, "header", nil, "send a header, written `'NAME: VALUE'`, to the URL's own host; @FILE: those in FILE, one a line; may be repeated")
+	s.BoolVar(&f.noNetrc, "no-netrc", false, "do not look for credentials in the netrc file ($NETRC, or ~/.netrc, on Windows ~/_netrc)")
 	s.StringVar(&f.userAgent, "user-agent", "dlm/"+dlmanager.Version, "call us `NAME`")
 	s.StringVar(&f.cacert, "cacert", "", "trust also the certificate authorities in `FILE` (PEM)")
 	s.Var(&f.stall, "stall-timeout", "give up when the server is silent for `DURATION`; 0: never")
@@ -187,6 +195,8 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	modes := map[string]dlmanager.SyncMode{"file": dlmanager.SyncFile, "dir": dlmanager.SyncDir, "none": dlmanager.SyncNone}
 	opts := []dlmanager.Option{
 		dlmanager.WithMaxConcurrent(f.parallel.n),
+		dlmanager.WithMaxPerHost(f.perHost.n),
+		dlmanager.WithRequestDelay(time.Duration(f.delay)),
 		dlmanager.WithStrategy(dlmanager.Patient{Attempts: f.attempts.n}),
 		dlmanager.WithUserAgent(f.userAgent),
 		dlmanager.WithStallTimeout(time.Duration(f.stall)),
@@ -196,6 +206,9 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	}
 	for _, h := range headers {
 		opts = append(opts, dlmanager.WithHeader(h.name, h.value))
+	}
+	if !f.noNetrc {
+		opts = append(opts, dlmanager.WithNetrc(dlmanager.DefaultNetrcPath()))
 	}
 	if f.force {
 		opts = append(opts, dlmanager.WithForce())

@@ -38,7 +38,8 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   dlm get --checksum https://example.com/SHA256SUMS \
       --mirror https://mirror.example.org/data.tar.gz https://example.com/data.tar.gz
 
-  # With credentials, which go to example.com and nowhere else
+  # With credentials, which go to example.com and nowhere else; without --header
+  # they are looked up in ~/.netrc
   dlm get --header @token.txt https://example.com/private.zip`
 
 // getCommand is one call of "dlm get".

@@ -22,6 +22,9 @@ func hintFor(err error) string {
 	if status, ok := errors.AsType[*dlmanager.StatusError](err); ok {
 		return statusHint(status)
 	}
+	if _, netrc := errors.AsType[*dlmanager.NetrcError](err); netrc {
+		return "mend the file, or do without it: --no-netrc"
+	}
 	switch {
 	case errors.Is(err, dlmanager.ErrNotCacheDir):
 		return "--adopt makes it a cache with all that is in it; --cache-dir DIR takes another directory"
@@ -64,7 +67,7 @@ func withKept(err error, kept int64) error {
 func statusHint(e *dlmanager.StatusError) string {
 	switch {
 	case e.Code == 401 || e.Code == 403:
-		return "the server wants credentials, or others: --header 'Authorization: …'"
+		return "the server wants credentials, or others: --header 'Authorization: …', or a netrc file"
 	case e.Code == 407:
 		return "the proxy wants credentials: put user:password@ before its host in HTTPS_PROXY"
 	case e.RetryAfter > 0:

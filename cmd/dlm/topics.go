@@ -91,6 +91,7 @@ false. A variable that is empty counts as not set.
 	}
 	b.WriteString(`
 These are heard as well: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, for the proxies;
-TERM=dumb, which keeps bars off a terminal.`)
+NETRC, the file with credentials of hosts, in place of ~/.netrc; TERM=dumb, which
+keeps bars off a terminal.`)
 	return b.String()
 }

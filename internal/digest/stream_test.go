@@ -11,7 +11,7 @@ import (
 )
 
 func TestWhatComesInOrderIsNeverRead(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(15) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		size := rnd.IntN(3 << 20)
 		f, l := newFile(seed, size), loans{t: t}
@@ -31,7 +31,7 @@ func TestWhatComesInOrderIsNeverRead(t *testing.T) {
 }
 
 func TestAResumedPrefixIsReadOnce(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(15) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		size := 1 + rnd.IntN(6<<20)
 		prefix := 1 + rnd.IntN(size)
@@ -77,7 +77,7 @@ func TestAPrefixThatIsReadLeavesTheRestToMemory(t *testing.T) {
 }
 
 func TestAnyOrder(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		size := 1 + rnd.IntN(4<<20)
 		f, l := newFile(seed, size), loans{t: t}

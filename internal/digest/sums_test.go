@@ -131,16 +131,12 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 
 func TestFindTakesHostileFiles(t *testing.T) {
 	hex := sum(SHA256, "x")
-	for name, unit := range map[string]string{
-		"endless name": "x", "endless digits": "a", "parentheses": ")(", "backslashes": `\`,
-		"entries": hex + "  tool.tgz\n", "spaces": "x ", "folders": "./", "dashes": "- ", "line ends": "x\r\n",
-	} {
+	const size = 1 << 20 // at which anything but linear time is minutes
+	for _, unit := range []string{"x", "a", ")(", `\`, "x ", "./", "- ", "x\r\n", "SHA256 (", hex + " ", hex + "  z\n"} {
 		for _, start := range []string{"", hex + "  ", `\` + hex + "  ", "SHA256 (", "#"} {
-			file := []byte(start + strings.Repeat(unit, (MaxFile-100)/len(unit)))
-			_, err := Find(file, "tool.tgz", "another")
-			if name != "entries" {
-				assert.Error(t, err, name)
-			}
+			_, err := Find([]byte(start+strings.Repeat(unit, size/len(unit))), "tool.tgz", "another")
+			require.Error(t, err, start+unit)
+			assert.Less(t, len(err.Error()), 250)
 		}
 	}
 }

@@ -1,0 +1,109 @@
+package dlmanager
+
+import (
+	"errors"
+	"io"
+	iofs "io/fs"
+	"net/url"
+	"os"
+	"runtime"
+
+	"github.com/spf13/afero"
+
+	"github.com/dlmanager/dlmanager/internal/netrc"
+	"github.com/dlmanager/dlmanager/internal/transfer"
+)
+
+// DefaultNetrcPath returns where people keep the credentials that [WithNetrc]
+// reads: the file that the variable NETRC names, else .netrc in the home
+// directory, on Windows _netrc there. It is "" when there is no home.
+func DefaultNetrcPath() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "" // as in a service; NETRC may be set all the same
+	}
+	return netrc.DefaultPath(os.Getenv, runtime.GOOS, home)
+}
+
+// NetrcError is the failure to read a netrc file. It tells nothing of what is in
+// the file.
+type NetrcError struct {
+	Path string // as given to WithNetrc
+	Err  error  // what the system says, or which line is wrong, and how
+}
+
+func (e *NetrcError) Error() string { return "read netrc file " + e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NetrcError) Unwrap() error { return e.Err }
+
+// withCredentials returns the URL with what the netrc file says of its host, if
+// the caller does not say who he is. It reads the file once.
+func (l *life) withCredentials(u *url.URL) (*url.URL, error) {
+	stated := u.User != nil || transfer.SameOrigin(l.url, u) && l.cfg.header.Get("Authorization") != ""
+	if l.cfg.netrc == "" || stated {
+		return u, nil
+	}
+	if l.logins == nil {
+		file, err := openNetrc(l.cfg.fs, l.cfg.netrc)
+		if err != nil {
+			return nil, &NetrcError{Path: l.cfg.netrc, Err: err}
+		}
+		l.logins = file
+	}
+	login, password, ok := l.logins.Lookup(u.Hostname())
+	if !ok {
+		return u, nil
+	}
+	asked := *u
+	asked.User = url.UserPassword(login, password)
+	return &asked, nil
+}
+
+// openNetrc reads the file; one that is not there is empty.
+func openNetrc(fsys afero.Fs, path string) (*netrc.File, error) {
+	if path == os.DevNull {
+		return &netrc.File{}, nil // how people say that there is none
+	}
+	text, err := readNetrc(fsys, path)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return &netrc.File{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return netrc.Parse(text)
+}
+
+// maxNetrc is far beyond what people write, and keeps a mistaken path from being
+// read for ever.
+const maxNetrc = 1 << 20
+
+var errNoNetrc = errors.New("not a regular file of a sensible size")
+
+// readNetrc reads the file. It opens no pipe, which may wait for its other end for
+// ever.
+func readNetrc(fsys afero.Fs, path string) ([]byte, error) {
+	fi, err := fsys.Stat(path)
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > maxNetrc {
+		return nil, errNoNetrc
+	}
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	defer f.Close() // read-only: nothing to lose
+	text, err := io.ReadAll(io.LimitReader(f, maxNetrc))
+	return text, reasonOf(err)
+}
+
+// reasonOf returns err without the path, which its reader knows.
+func reasonOf(err error) error {
+	if failed, ok := errors.AsType[*iofs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
+}
