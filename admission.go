@@ -223,6 +223,10 @@ func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) 
 	return m.lookFor(d)
 }
 
+func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
+	return m.queue.connect(hostKey(d.url))
+}
+
 func (m *DownloadManager) spot(d *Download) (fs.Spot, error) { return m.dir.Spot(d.name) }
 
 func (m *DownloadManager) present(d *Download) *fs.Info {

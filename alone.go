@@ -37,6 +37,8 @@ func (a *alone) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
 	return partial, nil, nil
 }
 
+func (a *alone) connect(*Download) (func(), bool) { return func() {}, true }
+
 func (a *alone) spot(d *Download) (fs.Spot, error) {
 	return fs.SiblingSpot(a.fs, filepath.Clean(d.dest))
 }

@@ -55,6 +55,8 @@ type site interface {
 	// holdOff is told that the host of the URL that answered, which comes without
 	// secrets, wants nobody before until.
 	holdOff(answered string, until time.Time)
+	// connect takes a place for one more connection to the download's host.
+	connect(d *Download) (release func(), ok bool)
 	// create makes the partial file, locked, or takes over the one that was left.
 	// It returns the file instead if that is there by now, and fs.ErrHeld while
 	// somebody else fetches it.
@@ -327,7 +329,7 @@ func (d *Download) Progress() Progress {
 	defer d.mu.Unlock()
 	p := Progress{State: d.state, Current: current, Total: total, Rate: rate, Attempt: d.attempts, AwaitedFrom: d.holder}
 	if d.state == StateTransferring {
-		p.Connections = 1
+		p.Connections = max(1, int(d.meter.connections.Load()))
 	}
 	return p
 }

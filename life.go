@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/dlmanager/dlmanager/fs"
@@ -25,8 +26,8 @@ type life struct {
 
 	release  func() // gives back the place in the queue
 	partial  *fs.Partial
-	size     int64 // of the partial file
-	kept     kept  // what an earlier download had left in it
+	size     atomic.Int64 // of the partial file
+	kept     kept         // what an earlier download had left in it
 	recorder *recorder
 	room     *room // what is reserved in the directory
 	fetched  transfer.Result
@@ -175,7 +176,7 @@ func (l *life) hold(partial *fs.Partial) error {
 		l.kept = kept{}
 	}
 	l.recorder = newRecorder(l)
-	l.size = l.kept.size
+	l.size.Store(l.kept.size)
 	if l.kept.unproven && !l.proves(l.kept.result) {
 		l.kept.result = transfer.Result{}
 	}
@@ -188,9 +189,15 @@ func (l *life) hold(partial *fs.Partial) error {
 
 // proves reports whether the partial file holds what its record says.
 func (l *life) proves(r transfer.Result) bool {
-	sum := crc32.New(castagnoli)
-	_, err := io.CopyBuffer(sum, &interruptible{l.ctx, io.NewSectionReader(l.partial, 0, r.N)}, make([]byte, 1<<20))
-	return err == nil && sum.Sum32() == r.CRC32C
+	buf := make([]byte, 1<<20)
+	for _, part := range r.Stored() {
+		sum := crc32.New(castagnoli)
+		content := io.NewSectionReader(l.partial, part.From, part.To-part.From)
+		if _, err := io.CopyBuffer(sum, &interruptible{l.ctx, content}, buf); err != nil || sum.Sum32() != part.CRC32C {
+			return false
+		}
+	}
+	return true
 }
 
 // transfer → verify, reconsider, or failed.
@@ -206,6 +213,7 @@ func (l *life) transfer() step {
 	l.followDigests()
 	l.countAttempt()
 	before := l.fetched
+	l.setConnections(&req)
 	req.Digested = l.currentCheck() != nil
 	if req.Digested || l.sender == l.mirror { // validators do not carry across hosts
 		req.After = &before
@@ -228,10 +236,10 @@ var errChanged = errors.New("somebody changed the partial file while it was bein
 // have lain there for a while.
 func (l *life) checkPartial() error {
 	size, _, err := l.partial.Stat()
-	if err != nil || size == l.size {
+	if err != nil || size == l.size.Load() {
 		return err
 	}
-	l.size = size
+	l.size.Store(size)
 	return l.restart()
 }
 

@@ -34,6 +34,10 @@ const (
 	// defaultFileLimit keeps the newest few files whatever their size: what was
 	// just fetched is about to be used.
 	defaultFileLimit = 5
+	// maxConnections is how many connections a download has at most by itself. It
+	// is what browsers and aria2 allow to one server; more is impolite, and seldom
+	// faster.
+	maxConnections = 16
 	// defaultStall is how long a server may be silent. Slow is not silent: one
 	// byte within it keeps a download alive.
 	defaultStall     = 30 * time.Second
@@ -57,30 +61,31 @@ type managerConfig struct {
 }
 
 type downloadConfig struct {
-	fs        afero.Fs
-	fsGiven   bool         // to this download, not to its manager
-	client    *http.Client // nil: our own, made when it is needed
-	logger    *slog.Logger
-	hooks     Hooks
-	sync      SyncMode
-	progress  ProgressFunc
-	header    http.Header
-	userAgent string
-	stall     time.Duration
-	maxSize   int64
-	minSize   int64
-	mode      os.FileMode
-	force     bool
-	noResume  bool
-	checksum  string
-	sha256    bool
-	verify    func(ctx context.Context, content io.ReaderAt, size int64) error
-	mirrors   []string
-	rate      int64     // bytes per second, of one download; 0: any
-	throttle  *throttle // of all downloads of the manager
-	strategy  RequestStrategy
-	priority  int
-	netrc     string // "": none
+	fs          afero.Fs
+	fsGiven     bool         // to this download, not to its manager
+	client      *http.Client // nil: our own, made when it is needed
+	logger      *slog.Logger
+	hooks       Hooks
+	sync        SyncMode
+	progress    ProgressFunc
+	header      http.Header
+	userAgent   string
+	stall       time.Duration
+	maxSize     int64
+	minSize     int64
+	mode        os.FileMode
+	force       bool
+	noResume    bool
+	checksum    string
+	sha256      bool
+	verify      func(ctx context.Context, content io.ReaderAt, size int64) error
+	mirrors     []string
+	connections int       // 0: as many as help
+	rate        int64     // bytes per second, of one download; 0: any
+	throttle    *throttle // of all downloads of the manager
+	strategy    RequestStrategy
+	priority    int
+	netrc       string // "": none
 }
 
 func defaultDownloadConfig() downloadConfig {
@@ -379,4 +384,12 @@ func WithRateLimit(bytesPerSecond int64) Option {
 // or less, the default: no bound.
 func WithDownloadRateLimit(bytesPerSecond int64) DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.rate = bytesPerSecond })
+}
+
+// WithConnections sets over how many connections a download receives its parts,
+// if the server can send parts and proves them to be of one version. 0, the
+// default: one, and more as long as twice as many are really faster, up to 16 and
+// to what WithMaxPerHost allows.
+func WithConnections(n int) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.connections = max(n, 0) })
 }

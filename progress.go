@@ -49,6 +49,7 @@ func (s State) String() string {
 // meter counts what arrives. One goroutine writes, any may read.
 type meter struct {
 	current, total atomic.Int64
+	connections    atomic.Int32
 	rate           atomic.Uint64 // float64 bits, as of when the window began
 	windowStart    atomic.Pointer[time.Time]
 	windowBytes    int64 // the writer's

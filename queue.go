@@ -127,6 +127,33 @@ func (t *ticket) leave() {
 	q.letIn(now)
 }
 
+// connect takes one of the host's places for another connection of a ticket that
+// has its place, if nobody waits for the host. It waits for nothing.
+func (q *queue) connect(host string) (release func(), ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	h := q.host(host)
+	free := h.waiting.Len() == 0 && !h.until.After(now) && (q.perHost <= 0 || h.running < q.perHost)
+	if free {
+		h.running++
+	}
+	q.settle(h, now)
+	if !free {
+		return nil, false
+	}
+	return sync.OnceFunc(func() { q.disconnect(h) }), true
+}
+
+func (q *queue) disconnect(h *queueHost) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	h.running--
+	now := time.Now()
+	q.settle(h, now)
+	q.letIn(now)
+}
+
 // holdOff lets nobody of the host in before until. It shortens no wait, and those
 // that are in stay in.
 func (q *queue) holdOff(host string, until time.Time) {

@@ -18,24 +18,17 @@ const recordFormat = 1
 // be trusted, and holds no secret. A record is a hint: one that cannot be read,
 // or does not fit its file, costs a download from the beginning.
 type record struct {
-	URL      string          `json:"url"`      // without secrets
-	Identity string          `json:"identity"` // hash of the URL
-	Mode     os.FileMode     `json:"mode"`     // that the file was made with
-	Size     int64           `json:"size"`     // of the partial file; -1: it grows with what is stored
-	Head     transfer.Head   `json:"head"`     // of the answer that the bytes are from
-	From     transfer.Source `json:"from"`
-	Ranges   []span          `json:"ranges"` // what is stored, as long as the machine has not been restarted
-	Synced   []span          `json:"synced"` // what was flushed to the disk
-	Boot     string          `json:"boot"`   // when that was; "": unknown
-	PID      int             `json:"pid"`    // of the process at work
-	Beat     int             `json:"beat"`   // counts the process's signs of life
-}
-
-// span is a part of the file.
-type span struct {
-	From   int64  `json:"from"` // bytes
-	To     int64  `json:"to"`   // first byte that is not in it
-	CRC32C uint32 `json:"crc32c"`
+	URL      string           `json:"url"`      // without secrets
+	Identity string           `json:"identity"` // hash of the URL
+	Mode     os.FileMode      `json:"mode"`     // that the file was made with
+	Size     int64            `json:"size"`     // of the partial file; -1: it grows with what is stored
+	Head     transfer.Head    `json:"head"`     // of the answer that the bytes are from
+	From     transfer.Source  `json:"from"`
+	Ranges   []transfer.Range `json:"ranges"` // what is stored, as long as the machine has not been restarted
+	Synced   []transfer.Range `json:"synced"` // what was flushed to the disk
+	Boot     string           `json:"boot"`   // when that was; "": unknown
+	PID      int              `json:"pid"`    // of the process at work
+	Beat     int              `json:"beat"`   // counts the process's signs of life
 }
 
 // sealed is a record as it is written, with what tells a torn one.
@@ -78,7 +71,7 @@ func (r record) isSound() bool {
 	if r.Head.Exact && r.Head.Total < 0 || r.Size < -1 {
 		return false
 	}
-	for _, list := range [][]span{r.Ranges, r.Synced} {
+	for _, list := range [][]transfer.Range{r.Ranges, r.Synced} {
 		var end int64
 		for _, s := range list {
 			if s.From < end || s.To <= s.From || r.Head.Exact && s.To > r.Head.Total || r.Size >= 0 && s.To > r.Size {
@@ -93,8 +86,8 @@ func (r record) isSound() bool {
 // kept is what a record allows to go on from.
 type kept struct {
 	result transfer.Result
-	size   int64  // of the partial file
-	synced []span // of it, what outlasts a power loss
+	size   int64            // of the partial file
+	synced []transfer.Range // of it, what outlasts a power loss
 	// unproven says that the machine was restarted since: what is on the disk
 	// has to be held against its CRC.
 	unproven bool
@@ -108,14 +101,10 @@ func (r record) keptOf(size int64, boot string) (kept, bool) {
 	if k.unproven {
 		list = r.Synced
 	}
-	if len(list) == 0 || list[0].From != 0 {
+	if len(list) == 0 || r.Size >= 0 && size != r.Size || size < list[len(list)-1].To {
 		return kept{}, false
 	}
-	first := list[0]
-	if r.Size >= 0 && size != r.Size || size < first.To {
-		return kept{}, false
-	}
-	k.result = transfer.Result{Head: r.Head, N: first.To, CRC32C: first.CRC32C, From: r.From}
+	k.result = transfer.Result{Head: r.Head, From: r.From}.WithRanges(list)
 	return k, true
 }
 

@@ -44,12 +44,11 @@ type recorder struct {
 
 	mu      sync.Mutex // guards all below, and the note
 	record  record
-	stored  int64  // bytes, and
-	crc     uint32 // their CRC
-	noted   int64  // bytes, when the record was last written
-	dirty   bool   // more is stored since, and the timer runs for that
-	begun   int    // counts what began in the file, anew or where it was
-	worth   bool   // something is there that can be gone on from
+	stored  transfer.Result
+	noted   int64 // bytes, when the record was last written
+	dirty   bool  // more is stored since, and the timer runs for that
+	begun   int   // counts what began in the file, anew or where it was
+	worth   bool  // something is there that can be gone on from
 	written time.Time
 	timer   *time.Timer
 	over    bool
@@ -90,7 +89,7 @@ func (r *recorder) begin(stored transfer.Result, size int64, worth bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.record.Head, r.record.From, r.record.Size = stored.Head, stored.From, size
-	r.stored, r.crc, r.worth = stored.N, stored.CRC32C, worth
+	r.stored, r.worth = stored, worth
 	if stored.N == 0 || !worth {
 		r.record.Synced = nil
 	}
@@ -110,8 +109,8 @@ func (r *recorder) advance(stored *transfer.Result, now time.Time) {
 	r.note(stored)
 	if r.flushes && stored.N-r.syncedN >= syncBytes && now.Sub(r.syncedAt) >= syncTime {
 		r.syncedN, r.syncedAt = stored.N, now
-		spans, begun := prefix(stored.N, stored.CRC32C), r.begun // which this goroutine alone changes
-		r.syncing.Go(func() { r.sync(spans, begun) })
+		ranges, begun := stored.Stored(), r.begun // which this goroutine alone changes
+		r.syncing.Go(func() { r.sync(ranges, begun) })
 	}
 }
 
@@ -119,7 +118,7 @@ func (r *recorder) advance(stored *transfer.Result, now time.Time) {
 func (r *recorder) note(stored *transfer.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stored, r.crc = stored.N, stored.CRC32C
+	r.stored = *stored
 	switch {
 	case !r.worth, stored.N < recordFrom && r.written.IsZero():
 	case stored.N-r.noted >= recordBytes:
@@ -130,15 +129,15 @@ func (r *recorder) note(stored *transfer.Result) {
 	}
 }
 
-// sync flushes the file and notes that the spans are safe.
-func (r *recorder) sync(spans []span, begun int) {
+// sync flushes the file and notes that the ranges are safe.
+func (r *recorder) sync(ranges []transfer.Range, begun int) {
 	if r.partial.Sync() != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.worth && r.begun == begun {
-		r.record.Synced = spans
+		r.record.Synced = ranges
 		r.write()
 	}
 }
@@ -149,9 +148,9 @@ func (r *recorder) write() bool {
 	r.record.Beat++
 	r.record.Ranges = nil
 	if r.worth {
-		r.record.Ranges = prefix(r.stored, r.crc)
+		r.record.Ranges = r.stored.Stored()
 	}
-	r.written, r.noted, r.dirty = r.now(), r.stored, false
+	r.written, r.noted, r.dirty = r.now(), r.stored.N, false
 	err := r.partial.Note(r.record.encode())
 	if err != nil {
 		r.logger.Debug("record is not written", "error", err)
@@ -167,7 +166,7 @@ func (r *recorder) end(stored *transfer.Result) (worth bool) {
 	defer r.mu.Unlock()
 	r.over = true
 	r.timer.Stop()
-	r.stored, r.crc = stored.N, stored.CRC32C
+	r.stored = *stored
 	return r.worth && stored.N > 0 && !r.written.IsZero() && r.write()
 }
 
@@ -181,12 +180,4 @@ func (r *recorder) stop() {
 	defer r.mu.Unlock()
 	r.over = true
 	r.timer.Stop()
-}
-
-// prefix returns the first n bytes as spans.
-func prefix(n int64, crc uint32) []span {
-	if n == 0 {
-		return nil
-	}
-	return []span{{To: n, CRC32C: crc}}
 }

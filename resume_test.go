@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dlmanager/dlmanager/internal/testorigin"
+	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
 const mib = 1 << 20
@@ -238,7 +239,7 @@ func TestAnUnfinishedDownloadThatCannotBeTrustedIsBegunAnew(t *testing.T) {
 		"record of another boot": change(func(r *record) { r.Boot = "another" }),
 		"record of another mode": change(func(r *record) { r.Mode = 0o755 }),
 		"flushed, and not what is there": change(func(r *record) {
-			r.Boot, r.Synced = "another", []span{{To: mib, CRC32C: 1}}
+			r.Boot, r.Synced = "another", []transfer.Range{{To: mib, CRC32C: 1}}
 		}),
 		"partial file shorter": func(t *testing.T, part, _ string) { require.NoError(t, os.Truncate(part, mib)) },
 		"partial file longer":  func(t *testing.T, part, _ string) { require.NoError(t, os.Truncate(part, 5*mib)) },
@@ -277,7 +278,7 @@ func TestAfterARestartOfTheMachineOnlyWhatWasFlushedCounts(t *testing.T) {
 	_, err := content.ReadFrom(testorigin.Content(mib))
 	require.NoError(t, err)
 	crc := parseCRC(t, checksum(content.Bytes()))
-	change(func(r *record) { r.Boot, r.Synced = "another", []span{{To: mib, CRC32C: crc}} })(t, "", notes[0])
+	change(func(r *record) { r.Boot, r.Synced = "another", []transfer.Range{{To: mib, CRC32C: crc}} })(t, "", notes[0])
 	assert.EqualValues(t, mib, requireWhole(t, url, dir).ResumedFrom)
 }
 
@@ -379,7 +380,7 @@ func TestWhatIsAllThereNeedsNoBody(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	r := record{URL: "https://h/f", Size: 10, Boot: "b", Ranges: []span{{To: 5, CRC32C: 7}}}
+	r := record{URL: "https://h/f", Size: 10, Boot: "b", Ranges: []transfer.Range{{To: 5, CRC32C: 7}}}
 	r.Head.Total, r.Head.Exact = 10, true
 	f.Add(r.encode(), int64(10), "b")
 	f.Add([]byte(`{"format":1}`), int64(0), "")

@@ -1,6 +1,7 @@
 package dlmanager
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dlmanager/dlmanager/internal/transfer"
@@ -15,7 +16,8 @@ func (l *life) Start(head transfer.Head, from transfer.Source, at int64) error {
 	stored := l.fetched
 	stored.Head, stored.From = head, from
 	if at == 0 {
-		stored.N, stored.CRC32C, l.resumed, l.pieced = 0, 0, 0, false
+		stored = stored.WithRanges(nil)
+		l.resumed, l.pieced = 0, false
 	} else if l.resumed > 0 || from != l.fetched.From || !head.Resumable() {
 		l.pieced = true
 	}
@@ -37,17 +39,17 @@ func (l *life) prepare(stored transfer.Result) error {
 	if err := l.recorder.begin(stored, size, l.canGoOn(stored.Head)); err != nil {
 		return err
 	}
-	if stored.N == 0 && l.size > 0 {
+	if stored.N == 0 && l.size.Load() > 0 {
 		if err := l.partial.Resize(0); err != nil {
 			return err
 		}
-		l.size = 0
+		l.size.Store(0)
 	}
 	if stored.N == 0 && l.digests != nil {
 		l.digests.Reset()
 	}
-	if size > l.size && l.partial.Resize(size) == nil { // some file systems cannot
-		l.size = size
+	if size > l.size.Load() && l.partial.Resize(size) == nil { // some file systems cannot
+		l.size.Store(size)
 	}
 	return nil
 }
@@ -76,7 +78,8 @@ func (l *life) reserve(n int64) (err error) {
 	return err
 }
 
-// WriteAt stores what the transfer has received.
+// WriteAt stores what the transfer has received. Several connections may call it
+// at once for a file of known size.
 func (l *life) WriteAt(b []byte, off int64) (int, error) {
 	if !l.fetched.Exact {
 		if err := l.room.grow(l.ctx, off+int64(len(b))); err != nil {
@@ -84,7 +87,8 @@ func (l *life) WriteAt(b []byte, off int64) (int, error) {
 		}
 	}
 	n, err := l.partial.WriteAt(b, off)
-	l.size = max(l.size, off+int64(n))
+	for end, size := off+int64(n), l.size.Load(); end > size && !l.size.CompareAndSwap(size, end); size = l.size.Load() {
+	}
 	return n, err
 }
 
@@ -94,8 +98,9 @@ func (l *life) Stored(stored *transfer.Result, n int) error {
 	l.meter.advance(int64(n), now)
 	l.wire += int64(n)
 	l.expiredOnce = false
+	l.meter.connections.Store(int32(stored.Connections))
 	head := &l.fetched.Head
-	l.fetched.N, l.fetched.CRC32C = stored.N, stored.CRC32C
+	l.fetched.N, l.fetched.CRC32C, l.fetched.Ranges = stored.N, stored.CRC32C, slices.Clone(stored.Ranges)
 	l.recorder.advance(&l.fetched, now)
 	if stored.N > head.Total && !head.Exact {
 		head.Total = -1 // the hint was wrong

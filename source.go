@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/spf13/afero"
+
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
@@ -73,6 +75,19 @@ func (l *life) request(u *url.URL) (transfer.Request, error) {
 		req.Header = l.cfg.header
 	}
 	return req, nil
+}
+
+// setConnections sets how many connections the transfer may have. Other file
+// systems than the operating system's do not allow several to write at once.
+func (l *life) setConnections(req *transfer.Request) {
+	if _, ok := l.cfg.fs.(*afero.OsFs); !ok {
+		return
+	}
+	req.Connections, req.Fixed = l.cfg.connections, l.cfg.connections > 0
+	if !req.Fixed {
+		req.Connections = maxConnections
+	}
+	req.Connect = func() (func(), bool) { return l.site.connect(l.Download) }
 }
 
 // openClient returns the HTTP client and what gives its idle connections up. One

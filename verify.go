@@ -76,8 +76,8 @@ func (l *life) followDigests() {
 		return
 	}
 	l.digests, l.digested = digest.NewStream(l.partial, algorithms...), algorithms
-	if l.fetched.N > 0 {
-		l.digests.Has(0, l.fetched.N)
+	for _, part := range l.fetched.Stored() {
+		l.digests.Has(part.From, part.To)
 	}
 }
 

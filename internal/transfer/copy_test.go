@@ -25,10 +25,10 @@ func (discarding) WriteAt(b []byte, _ int64) (int, error) { return len(b), nil }
 func receive(t testing.TB, from io.Reader, to Sink) Result {
 	w := newWatch(context.Background(), time.Hour)
 	defer w.stop()
-	f := &fetch{watch: w}
-	result, err := f.receive(from, Result{Head: Head{Total: -1}}, to)
-	require.NoError(t, err)
-	return result
+	l := &line{fetch: &fetch{watch: w}, board: newBoard(Result{Head: Head{Total: -1}}, to, nil, func(error) {})}
+	l.part = l.board.take(l)
+	require.NoError(t, l.receive(from))
+	return l.board.snapshot()
 }
 
 func TestChecksumOverOddChunks(t *testing.T) {
@@ -52,9 +52,10 @@ func TestChecksumOverOddChunks(t *testing.T) {
 func TestBytesThatComeWithAnErrorAreStored(t *testing.T) {
 	w := newWatch(t.Context(), 0)
 	defer w.stop()
-	f := &fetch{watch: w, req: Request{URL: parse(t, "http://h/")}}
 	m := &memory{}
-	_, err := f.receive(readFunc(func(p []byte) (int, error) { return copy(p, "last"), io.ErrUnexpectedEOF }), Result{Head: Head{Total: -1}}, m)
+	l := &line{fetch: &fetch{watch: w, req: Request{URL: parse(t, "http://h/")}}, board: newBoard(Result{Head: Head{Total: -1}}, m, nil, func(error) {})}
+	l.part = l.board.take(l)
+	err := l.receive(readFunc(func(p []byte) (int, error) { return copy(p, "last"), io.ErrUnexpectedEOF }))
 	failed := requireFailure(t, err, ErrCut)
 	require.EqualValues(t, 4, failed.Offset)
 	require.Equal(t, "last", string(m.data))

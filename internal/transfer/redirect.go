@@ -24,12 +24,14 @@ const drain = 4 << 10
 // query, and quotes URLs in its errors.
 func (f *fetch) respond() (*http.Response, error) {
 	f.past = append(f.past, f.via...)
-	f.at, f.via = f.req.URL, nil
-	req, err := f.request(f.at, true)
+	f.at, f.via, f.private = f.req.URL, nil, true
+	if f.direct != nil {
+		f.at, f.private = f.direct, f.directPrivate
+	}
+	req, err := f.request(f.at, f.private)
 	if err != nil {
 		return nil, f.fail("get", 0, err)
 	}
-	f.private = true
 	for send := f.sender(); ; {
 		resp, err := send(req)
 		f.via = append(f.via, req)
@@ -138,12 +140,21 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 		req.Header.Set("User-Agent", f.req.UserAgent)
 	}
 	if f.ranged {
-		req.Header.Set("Range", "bytes="+strconv.FormatInt(f.have.N, 10)+"-")
+		req.Header.Set("Range", f.span())
 		if v := f.have.validator(); v != "" && !f.plain && (!f.req.Digested || f.have.isFrom(at)) {
 			req.Header.Set("If-Range", v)
 		}
 	}
 	return req, nil
+}
+
+// span is the Range that is asked for.
+func (f *fetch) span() string {
+	text := "bytes=" + strconv.FormatInt(f.have.next(), 10) + "-"
+	if f.until > 0 && f.until < f.have.Total {
+		text += strconv.FormatInt(f.until-1, 10)
+	}
+	return text
 }
 
 // addPrivate adds the caller's own headers, and the basic auth of the URL unless

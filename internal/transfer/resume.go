@@ -105,7 +105,7 @@ func (have Result) judge(a reply) (verdict, int64) {
 		return have.judgePart(a)
 	case http.StatusRequestedRangeNotSatisfiable:
 		total, ok := parseUnsatisfied(a.header.Get("Content-Range"))
-		if ok && total == have.N && have.sameTotal(total) && have.agrees(a) {
+		if ok && total == have.N && have.Ranges == nil && have.sameTotal(total) && have.agrees(a) {
 			return complete, total
 		}
 		return startOver, -1
@@ -118,7 +118,7 @@ func (have Result) judgePart(a reply) (verdict, int64) {
 	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 	r, ok := parseContentRange(a.header.Get("Content-Range"))
 	switch {
-	case strings.EqualFold(kind, "multipart/byteranges"), !ok, r.first != have.N, !have.sameTotal(r.total),
+	case strings.EqualFold(kind, "multipart/byteranges"), !ok, r.first != have.next(), !have.sameTotal(r.total),
 		r.total < 0, a.length != r.last-r.first+1, !have.agrees(a):
 		// Without a total nobody can tell the end of the file, and without a
 		// length the end of the part.

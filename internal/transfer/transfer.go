@@ -7,6 +7,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -26,6 +27,13 @@ type Request struct {
 	Digested  bool          // the caller is going to hold a digest against the whole: then After goes on without a validator, too, and from another URL
 	Tap       Tap           // gets the chunks that were stored. nil: nobody
 	Throttle  Throttle      // nil: none
+	// Connections is how many may receive at once; a second one joins only if it
+	// helps, or at once if Fixed. 0 and 1: one.
+	Connections int
+	Fixed       bool
+	// Connect is asked for each connection beyond the first, and returns what gives
+	// it back. nil: nobody is asked.
+	Connect func() (release func(), ok bool)
 }
 
 // Tap is who follows the bytes as they are stored, from memory. The chunk is
@@ -78,9 +86,12 @@ func (h Head) Resumable() bool { return h.validator() != "" }
 // process: there are no secrets in it.
 type Result struct {
 	Head   `json:"head"`
-	N      int64  `json:"n"`      // bytes stored
-	CRC32C uint32 `json:"crc32c"` // over them, with the Castagnoli polynomial (RFC 3720)
-	From   Source `json:"from"`   // what sent them
+	N      int64   `json:"n"`      // bytes stored
+	CRC32C uint32  `json:"crc32c"` // over them, with the Castagnoli polynomial (RFC 3720), if they are in one piece from the beginning
+	Ranges []Range `json:"ranges"` // nil if they are; else which they are
+	From   Source  `json:"from"`   // what sent them
+	// Connections is how many are receiving. Only a Sink that is told sees it.
+	Connections int `json:"-"`
 }
 
 // Source is a resource, without the secrets of its URL.
@@ -95,13 +106,30 @@ type Source struct {
 // [*StatusError]. The result tells what is stored also after a failure: a later
 // Fetch can go on from it.
 func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
+	have := Result{}
+	if req.After != nil {
+		have = *req.After
+	}
+	result, err := fetchFrom(ctx, req, have, sink)
+	if errors.Is(err, errChanged) {
+		// Not all answers were of one version, and nobody knows of which one what
+		// is stored is: the whole file, over one connection.
+		req.Connections = 1
+		result, err = fetchFrom(ctx, req, Result{}, sink)
+	}
+	return result, err
+}
+
+// fetchFrom is Fetch when have is stored.
+func fetchFrom(parent context.Context, req Request, have Result, sink Sink) (Result, error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
 	w := newWatch(ctx, req.Stall)
 	defer w.stop()
-	f := &fetch{req: req, watch: w}
-	if req.After != nil {
-		f.have = *req.After
-		f.ranged = f.have.N > 0 && (f.have.validator() != "" || req.Digested)
-	}
+	f := &fetch{req: req, watch: w, have: have}
+	f.ranged = have.N > 0 && (have.validator() != "" || req.Digested)
+	_, f.until = have.gap()
+	begun := time.Now()
 	resp, v, err := f.exchange()
 	if err != nil {
 		return f.have, err
@@ -114,7 +142,29 @@ func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 		return f.have, f.whole(f.have)
 	}
 	f.muxed = resp.ProtoMajor >= 2
-	return f.receive(resp.Body, f.have, sink)
+	b := newBoard(f.have, sink, req.Tap, cancel)
+	b.latency = time.Since(begun)
+	return f.receive(ctx, b, resp)
+}
+
+// receive receives an answer's body, with the help of others if that helps.
+func (f *fetch) receive(ctx context.Context, b *board, resp *http.Response) (Result, error) {
+	l := &line{fetch: f, board: b}
+	b.running = 1
+	l.part = b.take(l)
+	t := newTeam(ctx, b, l, resp)
+	err := l.run(resp.Body)
+	err = t.end(err)
+	result := b.snapshot()
+	switch {
+	case b.failure != nil:
+		return result, b.failure
+	case b.remaining() == 0:
+		return result, f.whole(result)
+	case err == nil:
+		err = &Error{Op: "read", URL: result.FinalURL, Offset: result.N, Err: cut{}}
+	}
+	return result, err
 }
 
 // exchange asks until there is an answer to take, for the rest if that is safe,
@@ -155,14 +205,17 @@ func (f *fetch) exchange() (*http.Response, verdict, error) {
 
 // fetch is one call of Fetch.
 type fetch struct {
-	req     Request
-	watch   *watch
-	at      *url.URL        // of the latest request
-	private bool            // the latest request may carry what is private
-	via     []*http.Request // the requests of this exchange so far
-	past    []*http.Request // those of earlier exchanges
-	have    Result          // what is stored
-	ranged  bool            // ask for the rest
-	plain   bool            // and without If-Range
-	muxed   bool            // the answer's connection carries several streams (HTTP/2 and later)
+	req           Request
+	watch         *watch
+	at            *url.URL        // of the latest request
+	private       bool            // the latest request may carry what is private
+	via           []*http.Request // the requests of this exchange so far
+	past          []*http.Request // those of earlier exchanges
+	have          Result          // what is stored
+	ranged        bool            // ask for the rest
+	plain         bool            // and without If-Range
+	until         int64           // and no more than up to here; 0, -1 and what is not less than the total: all
+	direct        *url.URL        // where to ask instead of the request's URL: who answered another request
+	directPrivate bool            // what is private may go there
+	muxed         bool            // the answer's connection carries several streams (HTTP/2 and later)
 }

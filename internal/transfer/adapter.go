@@ -1,0 +1,94 @@
+package transfer
+
+import "time"
+
+const (
+	// lookEvery is half a window: the two halves of the first tell whether the
+	// stream is still gaining speed by itself, as TCP's slow start does.
+	lookEvery = 100 * time.Millisecond
+	// window is how long is looked before anything is concluded: servers send in
+	// bursts, nginx's limit_rate say a few a second.
+	window = 200 * time.Millisecond
+	// patience is how long new connections may take to bring their first byte.
+	patience = 2 * time.Second
+	// growth is by how much twice the connections have to be faster. A server that
+	// limits each makes it 2, one that limits them all 1, and noise a little more.
+	growth = 1.3
+	// worthFirst and worthMore are how much longer the download has to last, at the
+	// present rate, for a second connection to be tried, and for more when that has
+	// helped.
+	worthFirst = 2 * time.Second
+	worthMore  = 500 * time.Millisecond
+	// firstRest is how long nothing is tried after a trial that did not help; each
+	// one makes it twice as long.
+	firstRest = 10 * time.Second
+)
+
+// adapter decides how many connections there should be: it doubles them as long
+// as that makes the whole faster. It knows no clock and does nothing itself.
+type adapter struct {
+	since  time.Duration // when the window began
+	moved  int64         // bytes in it
+	half   float64       // the rate in its first half
+	base   float64       // the rate before the trial
+	before int           // connections before the trial; 0: there is none
+	tried  time.Duration // when it began
+	resume time.Duration // nothing is tried before
+	rest   time.Duration
+}
+
+func newAdapter() adapter { return adapter{rest: firstRest} }
+
+// look takes in how many bytes have come since the last look, and returns how
+// many connections there should be of at most most. now is the time since the
+// beginning; active is how many there are, ready whether all have brought something.
+func (a *adapter) look(now time.Duration, moved, left int64, active int, ready bool, most int) int {
+	a.moved += moved
+	if a.before > 0 && !ready && now-a.tried < patience {
+		a.begin(now) // the new ones are still connecting
+		return active
+	}
+	elapsed := now - a.since
+	if elapsed < window {
+		a.half = float64(a.moved) / elapsed.Seconds()
+		return active
+	}
+	rate := float64(a.moved) / elapsed.Seconds()
+	rising := rate > growth*a.half && a.half > 0
+	a.begin(now)
+	if a.before > 0 {
+		return a.judge(now, rate, left, active, most)
+	}
+	if now < a.resume || active == 1 && rising {
+		return active
+	}
+	return a.try(now, rate, left, active, most)
+}
+
+// begin begins a window.
+func (a *adapter) begin(now time.Duration) { a.since, a.moved, a.half = now, 0, 0 }
+
+// judge ends a trial.
+func (a *adapter) judge(now time.Duration, rate float64, left int64, active, most int) int {
+	before := a.before
+	a.before = 0
+	if rate >= growth*a.base {
+		return a.try(now, rate, left, active, most)
+	}
+	a.resume = now + a.rest
+	a.rest *= 2
+	return min(active, before)
+}
+
+// try begins a trial with twice the connections, if that may be worth it.
+func (a *adapter) try(now time.Duration, rate float64, left int64, active, most int) int {
+	worth := worthMore
+	if active == 1 {
+		worth = worthFirst
+	}
+	if active >= most || rate <= 0 || float64(left) < rate*worth.Seconds() {
+		return active
+	}
+	a.base, a.before, a.tried = rate, active, now
+	return min(2*active, most)
+}

@@ -1,0 +1,262 @@
+package transfer
+
+import (
+	"context"
+	"hash/crc32"
+	"io"
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// board is a file on its way: which part each line receives, and what is stored.
+// A line that is done takes what nobody is at work on, or else a share of the
+// part that is going to last longest.
+type board struct {
+	sink   Sink
+	tap    Tap
+	cancel context.CancelCauseFunc // ends all lines
+
+	mu      sync.Mutex // guards all below; held while Stored is called
+	result  Result     // what is stored
+	parts   []*part    // in order, without overlaps; together with what is stored the whole file
+	running int        // lines at work
+	latency time.Duration
+	failure error // the first that is not a single line's
+}
+
+// part is a piece of the file that one line receives at a time.
+type part struct {
+	from, at, end int64 // at: the next byte; end: the first one beyond, openEnd if unknown
+	crc           uint32
+	line          *line     // who is at work on it; nil: nobody
+	since         time.Time // when that began
+	begun         int64     // where
+}
+
+// openEnd is the end of a file of unknown size.
+const openEnd = math.MaxInt64
+
+// newBoard returns the board of a file of which have is stored.
+func newBoard(have Result, sink Sink, tap Tap, cancel context.CancelCauseFunc) *board {
+	b := &board{sink: sink, tap: tap, cancel: cancel, result: have}
+	b.result.Ranges = slices.Clone(have.Ranges) // the caller's own stays as it is
+	end := int64(openEnd)
+	if have.Exact {
+		end = have.Total
+	}
+	stored := have.Stored()
+	if len(stored) == 0 || stored[0].From > 0 {
+		stored = slices.Insert(stored, 0, Range{}) // nothing, at the beginning
+	}
+	for i, s := range stored {
+		p := &part{from: s.From, at: s.To, end: end, crc: s.CRC32C}
+		if i+1 < len(stored) {
+			p.end = stored[i+1].From
+		}
+		b.parts = append(b.parts, p)
+	}
+	return b
+}
+
+// left returns how many bytes are still to come.
+func (p *part) left() int64 { return p.end - p.at }
+
+// speed returns the bytes per second since the line began with it; 0: unknown.
+func (p *part) speed(now time.Time) float64 {
+	took := now.Sub(p.since).Seconds()
+	if p.line == nil || took <= 0 {
+		return 0
+	}
+	return float64(p.at-p.begun) / took
+}
+
+// take gives a line its next part; nil: there is none worth a request.
+func (b *board) take(l *line) *part {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for _, p := range b.parts {
+		if p.line == nil && p.left() > 0 {
+			return p.give(l, now)
+		}
+	}
+	if p := b.slowest(now); p != nil {
+		return b.split(p, l.speed, now).give(l, now)
+	}
+	return nil
+}
+
+func (p *part) give(l *line, now time.Time) *part {
+	p.line, p.since, p.begun = l, now, p.at
+	return p
+}
+
+const (
+	// minSplit is the least that is worth another request, in bytes.
+	minSplit = 128 << 10
+	// minSplitTime, and splitLatencies times the time that a request takes to be
+	// answered, is how much longer a part has to last for another line to help:
+	// it gains half of that at most, and pays for connecting.
+	minSplitTime   = 100 * time.Millisecond
+	splitLatencies = 4
+)
+
+// slowest returns the part that is going to last longest; nil if none lasts long
+// enough to share.
+func (b *board) slowest(now time.Time) *part {
+	least := minSplitTime + splitLatencies*b.latency
+	var slowest *part
+	var longest float64
+	for _, p := range b.parts {
+		if p.line == nil || p.end == openEnd || p.left() < minSplit {
+			continue
+		}
+		lasts := math.Inf(1)
+		if speed := p.speed(now); speed > 0 {
+			lasts = float64(p.left()) / speed
+		}
+		if lasts > max(longest, least.Seconds()) || math.IsInf(lasts, 1) && (slowest == nil || p.left() > slowest.left()) {
+			slowest, longest = p, lasts
+		}
+	}
+	return slowest
+}
+
+// split cuts the part in two, so that its line and one of the given speed (0:
+// unknown, as fast) are done at the same time, and returns the second one.
+func (b *board) split(p *part, speed float64, now time.Time) *part {
+	share := 0.5
+	if other := p.speed(now); speed > 0 && other > 0 {
+		share = min(max(other/(other+speed), 1./16), 15./16)
+	}
+	middle := p.at + int64(float64(p.left())*share)
+	second := &part{from: middle, at: middle, end: p.end}
+	p.end = middle
+	b.parts = slices.Insert(b.parts, slices.Index(b.parts, p)+1, second)
+	return second
+}
+
+// drop takes the part from its line.
+func (b *board) drop(p *part) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.line = nil
+	b.merge()
+}
+
+// close says that the part ends where it is: the file's size is known now.
+func (b *board) close(p *part) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p.end == openEnd {
+		p.end = p.at
+	}
+}
+
+// merge joins parts that are done, and leaves out those with nothing in them.
+func (b *board) merge() {
+	var kept []*part
+	for _, p := range b.parts {
+		if p.line == nil && p.from == p.end {
+			continue
+		}
+		if n := len(kept); n > 0 && p.isDone() && kept[n-1].isDone() && kept[n-1].end == p.from {
+			last := kept[n-1]
+			last.crc = combineCRC(last.crc, p.crc, p.end-p.from)
+			last.at, last.end = p.at, p.end
+			continue
+		}
+		kept = append(kept, p)
+	}
+	b.parts = kept
+}
+
+func (p *part) isDone() bool { return p.line == nil && p.at == p.end }
+
+// store writes what a line has received to its part. It reports how many bytes
+// belonged to it, less than all when the rest was given to another line, and
+// whether it is done.
+func (b *board) store(p *part, chunk []byte) (n int, done bool, err error) {
+	b.mu.Lock()
+	at, crc := p.at, p.crc
+	n = int(min(int64(len(chunk)), p.left()))
+	b.mu.Unlock()
+	if n == 0 {
+		return 0, true, nil
+	}
+	stored, err := b.sink.WriteAt(chunk[:n], at)
+	if err == nil && stored < n {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	sum := crc32.Update(crc, castagnoli, chunk[:n])
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if left := p.left(); left < int64(n) { // another line took the end meanwhile, which is the same there
+		n = int(left)
+		sum = crc32.Update(crc, castagnoli, chunk[:n])
+	}
+	p.at, p.crc = p.at+int64(n), sum
+	b.tally(p)
+	return n, p.at == p.end, b.sink.Stored(&b.result, n)
+}
+
+// tally brings the result up to date with what is in the parts.
+func (b *board) tally(p *part) {
+	r := &b.result
+	r.Connections = b.running
+	if len(b.parts) == 1 && p.from == 0 {
+		r.N, r.CRC32C, r.Ranges = p.at, p.crc, nil
+		return
+	}
+	r.N, r.CRC32C, r.Ranges = 0, 0, r.Ranges[:0]
+	for _, p := range b.parts {
+		r.N += p.at - p.from
+		if n := len(r.Ranges); n > 0 && r.Ranges[n-1].To == p.from {
+			last := &r.Ranges[n-1]
+			last.To, last.CRC32C = p.at, combineCRC(last.CRC32C, p.crc, p.at-p.from)
+		} else if p.at > p.from {
+			r.Ranges = append(r.Ranges, Range{p.from, p.at, p.crc})
+		}
+	}
+}
+
+// snapshot returns what is stored.
+func (b *board) snapshot() Result {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.merge()
+	r := b.result
+	var stored []Range
+	for _, p := range b.parts {
+		if p.at > p.from {
+			stored = append(stored, Range{p.from, p.at, p.crc})
+		}
+	}
+	r.Connections = 0
+	return r.WithRanges(stored)
+}
+
+// fail ends all lines: err is not one line's alone.
+func (b *board) fail(err error) {
+	b.mu.Lock()
+	if b.failure == nil {
+		b.failure = err
+	}
+	b.mu.Unlock()
+	b.cancel(err)
+}
+
+// remaining returns how much is still to come.
+func (b *board) remaining() (left int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.parts {
+		left += p.left()
+	}
+	return left
+}

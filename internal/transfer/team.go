@@ -1,0 +1,184 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// team lets several lines work on one board, as long as each one more makes the
+// whole faster. The first line is its caller's.
+type team struct {
+	ctx   context.Context
+	board *board
+	first *line
+	lead  adapter
+
+	// The goroutine of adapt alone uses these until it has ended.
+	others []*line
+
+	stop    context.CancelFunc // ends adapt
+	adapted sync.WaitGroup
+	lines   sync.WaitGroup
+
+	mu     sync.Mutex // guards below
+	failed []error    // of other lines
+	most   int        // connections that are worth trying: fewer when one was refused
+}
+
+// minShared is what has to be left of a file, in bytes, for a second connection to
+// be thought of.
+const minShared = 2 << 20
+
+// newTeam returns the team of a first line that has an answer.
+func newTeam(ctx context.Context, b *board, first *line, resp *http.Response) *team {
+	t := &team{ctx: ctx, board: b, first: first, most: first.req.Connections, stop: func() {}}
+	if !first.isShareable(resp) || b.remaining() < minShared {
+		return t
+	}
+	adapting, stop := context.WithCancel(ctx)
+	t.stop = stop
+	if first.req.Fixed {
+		t.grow(first.req.Connections)
+		return t
+	}
+	t.lead = newAdapter()
+	t.adapted.Go(func() { t.adapt(adapting) })
+	return t
+}
+
+// isShareable reports whether other connections could bring parts of the file,
+// and whether these can be told to be of the same version.
+func (l *line) isShareable(resp *http.Response) bool {
+	ranges := resp.StatusCode == http.StatusPartialContent || strings.EqualFold(resp.Header.Get("Accept-Ranges"), "bytes")
+	limited := l.req.Throttle != nil && !l.req.Fixed // one connection is enough for it
+	return l.req.Connections > 1 && ranges && l.have.Exact && l.have.validator() != "" && !l.muxed && !limited
+}
+
+// adapt looks again and again how many lines there should be.
+func (t *team) adapt(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	begun := time.Now()
+	left := t.board.remaining()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := t.board.remaining()
+		moved := left - now
+		left = now
+		active, ready := t.active()
+		want := t.lead.look(time.Since(begun), moved, left, active, ready, t.limit())
+		switch {
+		case want > active:
+			t.grow(want)
+		case want < active:
+			t.shrink(active - want)
+		}
+	}
+}
+
+// active returns how many lines are at work, and whether all of them have
+// received something.
+func (t *team) active() (n int, ready bool) {
+	t.board.mu.Lock()
+	n = t.board.running
+	t.board.mu.Unlock()
+	ready = true
+	for _, l := range t.others {
+		ready = ready && (l.heard.Load() || l.leave.Load())
+	}
+	return n, ready
+}
+
+func (t *team) limit() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.most
+}
+
+// grow adds lines until there are so many, or there is nothing for one more.
+func (t *team) grow(want int) {
+	for n, _ := t.active(); n < want; n++ {
+		release := func() {}
+		if connect := t.first.req.Connect; connect != nil {
+			var ok bool
+			if release, ok = connect(); !ok {
+				return
+			}
+		}
+		if !t.add(release) {
+			release()
+			return
+		}
+	}
+}
+
+// add starts a line that takes part.
+func (t *team) add(release func()) bool {
+	first := t.first
+	w := newWatch(t.ctx, first.req.Stall)
+	l := &line{board: t.board, fetch: &fetch{
+		req: first.req, watch: w, plain: first.plain, direct: first.at, directPrivate: first.private,
+	}}
+	if l.part = t.board.take(l); l.part == nil {
+		w.stop()
+		return false
+	}
+	t.board.mu.Lock()
+	t.board.running++
+	t.board.mu.Unlock()
+	t.others = append(t.others, l)
+	t.lines.Go(func() {
+		defer release()
+		defer w.stop()
+		t.ended(l.run(nil))
+	})
+	return true
+}
+
+// ended takes in how a line has ended.
+func (t *team) ended(err error) {
+	t.board.mu.Lock()
+	t.board.running--
+	running := t.board.running
+	t.board.mu.Unlock()
+	switch {
+	case errors.Is(err, errChanged):
+		t.board.fail(errChanged)
+	case err != nil && !errors.Is(err, errLeft):
+		t.mu.Lock()
+		t.failed = append(t.failed, err)
+		t.most = max(1, min(t.most, running)) // the server does not want more, or the line is bad
+		t.mu.Unlock()
+	}
+}
+
+// shrink gives up the lines that came last.
+func (t *team) shrink(by int) {
+	for i := len(t.others) - 1; i >= 0 && by > 0; i-- {
+		if l := t.others[i]; !l.leave.Swap(true) {
+			by--
+		}
+	}
+}
+
+// end waits for the other lines when the first has ended with err, and returns
+// why something is missing, if it is.
+func (t *team) end(err error) error {
+	t.ended(err)
+	t.lines.Wait()
+	t.stop()
+	t.adapted.Wait()
+	t.lines.Wait() // adapt may have added one
+	if err == nil && len(t.failed) > 0 {
+		err = t.failed[0]
+	}
+	return err
+}
