@@ -1,6 +1,6 @@
 # A list of shortcuts; what the checks do is written in .ci/run.
 .DEFAULT_GOAL := help
-.PHONY: help check check-20 test race lint fuzz cross e2e bench fmt
+.PHONY: help check check-20 test race lint fuzz cross e2e bench bench-go fmt
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ cross: ## build and vet for every system that is promised
 e2e: ## the built command against a real nginx (needs nginx, curl, openssl, jq)
 	bash .ci/run e2e
 
-bench: ## the built command against curl (RUNS=5 SIZE_MIB=1024; needs nginx)
-	bash .ci/bench-curl
+bench: ## against other tools (needs nginx; ARGS='-only plain -runs 3', see docs/benchmarks.md)
+	cd bench && go run . $(ARGS)
+
+bench-go: ## the benchmarks in the code, compared with bench/results/go.txt
+	bash .ci/bench-go
 
 fmt: ## format all Go files
 	go tool -modfile=tools/go.mod gofumpt -w .

@@ -1,7 +1,9 @@
 package dlmanager
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +38,33 @@ func BenchmarkHit(b *testing.B) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// silent is a server that never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, context.Cause(r.Context())
+}
+
+// BenchmarkStart is what a caller waits for a Download of a file that is not
+// there, while others run and many are queued.
+func BenchmarkStart(b *testing.B) {
+	const queued = 1000
+	m := newManager(b, WithTransport(silent{}))
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		i++
+		m.Download("https://example.com/file", fmt.Sprint("some/folder/file", i))
+		if i%queued == 0 {
+			b.StopTimer()
+			m.Cancel(nil)
+			require.NoError(b, m.idle(b.Context()))
+			b.StartTimer()
 		}
 	}
 }

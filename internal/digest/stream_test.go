@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -172,6 +173,24 @@ func TestAFileMayGrowAfterSum(t *testing.T) {
 	s.Has(1500, 1501)
 	_, err := s.Sum(t.Context(), 1200)
 	require.ErrorContains(t, err, "it has at least 1501")
+}
+
+func TestAWrongSizeReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFile(3, 1000)
+		s := NewStream(f, SHA256)
+		defer s.Close()
+		s.Take(t.Context(), f.write(0, 100), 0, func() {})
+		f.write(900, 1000)
+		s.Has(900, 1000)
+		_, err := s.Sum(t.Context(), 500)
+		require.ErrorContains(t, err, "it has at least 1000")
+		synctest.Wait()
+		f.write(100, 900)
+		got, err := s.Sum(t.Context(), 1000)
+		require.NoError(t, err)
+		assert.Equal(t, f.want(1000, SHA256), got)
+	})
 }
 
 func TestAnEmptyFile(t *testing.T) {

@@ -85,12 +85,10 @@ func TestTakeDoesNotWaitForTheDisk(t *testing.T) {
 	s := NewStream(f, SHA256)
 	f.write(0, prefix)
 	s.Has(0, prefix)
-	for _, part := range [][2]int{{prefix, prefix + chunk - 1}} {
-		c := f.write(part[0], part[1])
-		s.Take(t.Context(), c, int64(part[0]), l.lend(c))
-	}
-	for at := 2*readSize + chunk; at < size; at += chunk {
-		c := f.write(at, at+chunk)
+	c := f.write(prefix, prefix+chunk)
+	s.Take(t.Context(), c, prefix, l.lend(c))
+	for at := prefix + chunk; at < size; at += chunk {
+		c := f.write(at, min(at+chunk, size))
 		s.Take(t.Context(), c, int64(at), l.lend(c))
 	}
 	assert.EqualValues(t, maxQueued, l.out.Load(), "what is in order is kept as long as there is room")
@@ -98,7 +96,7 @@ func TestTakeDoesNotWaitForTheDisk(t *testing.T) {
 	got, err := s.Sum(t.Context(), size)
 	require.NoError(t, err)
 	assert.Equal(t, f.want(size, SHA256), got)
-	_, most := f.timesRead(prefix, prefix+chunk-1)
+	_, most := f.timesRead(prefix, prefix+maxQueued*chunk)
 	assert.Zero(t, most)
 	_, most = f.timesRead(0, size)
 	assert.EqualValues(t, 1, most)
@@ -240,6 +238,8 @@ func TestResetEndsWhoeverWaits(t *testing.T) {
 		synctest.Wait()
 		wg.Go(s.Reset)
 		synctest.Wait()
+		late := f.write(40, 50)
+		s.Take(t.Context(), late, 40, l.lend(late)) // of the old file still
 		goOn()
 		wg.Wait()
 		assert.Zero(t, l.out.Load())
