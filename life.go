@@ -284,7 +284,8 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 	l.tries.Number++
 	l.tries.Barren++
 	l.tries.Err = err
-	if l.fetched.N > l.tries.Offset {
+	l.tries.Gained = max(0, l.fetched.N-l.tries.Offset)
+	if l.tries.Gained > 0 {
 		l.tries.Offset, l.tries.Barren = l.fetched.N, 0
 	}
 	if guardErr := guard("strategy", func() { wait, again = l.cfg.strategy.Next(l.tries) }); guardErr != nil {

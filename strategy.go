@@ -22,6 +22,7 @@ type Attempt struct {
 	Number int   // of requests so far, 1 after the first
 	Barren int   // how many of them, the last ones, brought nothing new; 0 when the last one did
 	Offset int64 // bytes, the furthest that was reached
+	Gained int64 // bytes that the last one added to that
 	Err    error // what ended the last one: a *TransferError or a *StatusError; see IsTemporary
 }
 
@@ -58,12 +59,17 @@ const (
 	// the command themselves.
 	firstWait   = 500 * time.Millisecond
 	longestWait = 30 * time.Second
+	// enough is what a request has to bring, in bytes, for the next one to follow
+	// at once: a server that cuts every connection after some megabytes is not
+	// helped by a pause.
+	enough = 1 << 20
 )
 
 // Patient is the default: it tries until Attempts requests in a row have brought
 // nothing new, and waits twice as long each time, up to half a minute, with
 // jitter, so that many clients do not come back at once. A request that brings
-// the download further starts the count anew. A permanent failure ends it.
+// the download further starts the count anew; after one that has brought a
+// mebibyte or more the next one follows at once. A permanent failure ends it.
 type Patient struct {
 	Attempts int // 0: 5; 1: one request in all
 }
@@ -77,7 +83,10 @@ func (p Patient) Next(a Attempt) (time.Duration, bool) {
 	if !IsTemporary(a.Err) || a.Barren >= most || most == 1 {
 		return 0, false
 	}
-	if a.Barren == 0 {
+	switch {
+	case a.Gained >= enough:
+		return 0, true
+	case a.Barren == 0:
 		return jitter(firstWait), true
 	}
 	return jitter(min(firstWait<<min(a.Barren, 10), longestWait)), true

@@ -14,6 +14,11 @@ const (
 	// growth is by how much twice the connections have to be faster. A server that
 	// limits each makes it 2, one that limits them all 1, and noise a little more.
 	growth = 1.3
+	// linear is the growth from which on the server plainly limits each connection:
+	// then not the double but leap times as many are tried next, since each step
+	// takes a while.
+	linear = 1.6
+	leap   = 8
 	// worthFirst and worthMore are how much longer the download has to last, at the
 	// present rate, for a second connection to be tried, and for more when that has
 	// helped.
@@ -62,7 +67,7 @@ func (a *adapter) look(now time.Duration, moved, left int64, active int, ready b
 	if now < a.resume || active == 1 && rising {
 		return active
 	}
-	return a.try(now, rate, left, active, most)
+	return a.try(now, rate, left, active, 2*active, most)
 }
 
 // begin begins a window.
@@ -72,16 +77,19 @@ func (a *adapter) begin(now time.Duration) { a.since, a.moved, a.half = now, 0, 
 func (a *adapter) judge(now time.Duration, rate float64, left int64, active, most int) int {
 	before := a.before
 	a.before = 0
-	if rate >= growth*a.base {
-		return a.try(now, rate, left, active, most)
+	switch {
+	case rate >= linear*a.base:
+		return a.try(now, rate, left, active, leap*active, most)
+	case rate >= growth*a.base:
+		return a.try(now, rate, left, active, 2*active, most)
 	}
 	a.resume = now + a.rest
 	a.rest *= 2
 	return min(active, before)
 }
 
-// try begins a trial with twice the connections, if that may be worth it.
-func (a *adapter) try(now time.Duration, rate float64, left int64, active, most int) int {
+// try begins a trial with more connections, if that may be worth it.
+func (a *adapter) try(now time.Duration, rate float64, left int64, active, more, most int) int {
 	worth := worthMore
 	if active == 1 {
 		worth = worthFirst
@@ -90,5 +98,5 @@ func (a *adapter) try(now time.Duration, rate float64, left int64, active, most 
 		return active
 	}
 	a.base, a.before, a.tried = rate, active, now
-	return min(2*active, most)
+	return min(more, most)
 }

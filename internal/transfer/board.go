@@ -106,22 +106,37 @@ const (
 // slowest returns the part that is going to last longest; nil if none lasts long
 // enough to share.
 func (b *board) slowest(now time.Time) *part {
-	least := minSplitTime + splitLatencies*b.latency
+	longest := (minSplitTime + splitLatencies*b.latency).Seconds()
+	usual := b.usualSpeed(now)
 	var slowest *part
-	var longest float64
 	for _, p := range b.parts {
 		if p.line == nil || p.end == openEnd || p.left() < minSplit {
 			continue
 		}
-		lasts := math.Inf(1)
-		if speed := p.speed(now); speed > 0 {
-			lasts = float64(p.left()) / speed
+		speed := p.speed(now)
+		if speed == 0 {
+			speed = usual // it has just begun
 		}
-		if lasts > max(longest, least.Seconds()) || math.IsInf(lasts, 1) && (slowest == nil || p.left() > slowest.left()) {
+		if lasts := float64(p.left()) / speed; lasts > longest {
 			slowest, longest = p, lasts
 		}
 	}
 	return slowest
+}
+
+// usualSpeed returns the mean of the lines' speeds, in bytes per second; one byte
+// when none has received anything.
+func (b *board) usualSpeed(now time.Time) float64 {
+	var sum, n float64
+	for _, p := range b.parts {
+		if speed := p.speed(now); speed > 0 {
+			sum, n = sum+speed, n+1
+		}
+	}
+	if n == 0 {
+		return 1
+	}
+	return sum / n
 }
 
 // split cuts the part in two, so that its line and one of the given speed (0:
