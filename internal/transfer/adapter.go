@@ -59,7 +59,7 @@ func (a *adapter) look(now time.Duration, moved, left int64, active int, ready b
 		return active
 	}
 	rate := float64(a.moved) / elapsed.Seconds()
-	rising := rate > growth*a.half && a.half > 0
+	rising := 2*rate-a.half > growth*a.half && a.half > 0 // the second half against the first
 	a.begin(now)
 	if a.before > 0 {
 		return a.judge(now, rate, left, active, most)

@@ -31,6 +31,7 @@ type part struct {
 	from, at, end int64 // at: the next byte; end: the first one beyond, openEnd if unknown
 	crc           uint32
 	line          *line     // who is at work on it; nil: nobody
+	reach         int64     // up to where that line's answer goes
 	since         time.Time // when that began
 	begun         int64     // where
 }
@@ -89,7 +90,7 @@ func (b *board) take(l *line) *part {
 }
 
 func (p *part) give(l *line, now time.Time) *part {
-	p.line, p.since, p.begun = l, now, p.at
+	p.line, p.since, p.begun, p.reach = l, now, p.at, p.end
 	return p
 }
 
@@ -158,7 +159,25 @@ func (b *board) drop(p *part) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p.line = nil
+	b.reclaim()
 	b.merge()
+}
+
+// reclaim gives parts of which nothing came back to the line before, if its answer
+// reaches that far: nobody has to ask for them again.
+func (b *board) reclaim() {
+	var before *part // the last one with a line
+	for _, p := range b.parts {
+		switch {
+		case p.line != nil:
+			before = p
+		case p.from == p.end: // nothing in it
+		case before != nil && p.at == p.from && before.end == p.from && before.reach >= p.end:
+			before.end, p.end = p.end, p.from
+		default:
+			before = nil
+		}
+	}
 }
 
 // close says that the part ends where it is: the file's size is known now.

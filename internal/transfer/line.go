@@ -71,14 +71,14 @@ func (l *line) receive(body io.Reader) error {
 // expectEnd looks for more behind the file's end, which a transport of the
 // caller's own may bring. net/http tells the end of a body with its last bytes.
 func (l *line) expectEnd(body io.Reader, err error) error {
-	if err != nil || l.muxed || !l.have.Exact || l.part.end != l.have.Total {
+	if err != nil || l.muxed || !l.have.Exact || l.part.at != l.have.Total {
 		return nil // of what comes after the part nothing is wanted
 	}
 	l.watch.arm()
 	n, _ := body.Read(make([]byte, 1))
 	l.watch.disarm()
 	if n > 0 {
-		return &Error{Op: "read", URL: l.have.FinalURL, Offset: l.part.end, Err: errTooLong}
+		return &Error{Op: "read", URL: l.have.FinalURL, Offset: l.part.at, Err: errTooLong}
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (l *line) pass() {
 func (l *line) ask() (io.ReadCloser, error) {
 	l.have = l.board.snapshot()
 	l.have.N, l.have.Ranges = l.part.at, nil // as if that were what is stored
-	l.ranged, l.until = true, l.part.end
+	l.ranged, l.until = true, l.part.reach
 	begun := time.Now()
 	resp, err := l.respond()
 	if err != nil {

@@ -1,0 +1,333 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// store serves content by ranges and holds each answer, after its first bytes,
+// until all that the test waits for have come.
+type store struct {
+	content []byte
+	tag     string
+	meet    int // answers that have to be there before any goes on; 0: none waits
+	answer  func(w http.ResponseWriter, r *http.Request, n int) bool
+
+	mu    sync.Mutex
+	asked []*http.Request
+	met   chan struct{}
+}
+
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.asked = append(s.asked, r)
+	n := len(s.asked)
+	if n == s.meet {
+		close(s.met)
+	}
+	s.mu.Unlock()
+	if s.answer != nil && s.answer(w, r, n) {
+		return
+	}
+	w.Header().Set("ETag", s.tag)
+	body := io.ReadSeeker(bytes.NewReader(s.content))
+	if s.meet > 0 {
+		body = &waiting{ReadSeeker: body, until: s.met, gone: r.Context().Done()}
+	}
+	http.ServeContent(w, r, "", time.Time{}, body)
+}
+
+// waiting is a body of which 64 KiB come at once: less would stay in the
+// server's buffer.
+type waiting struct {
+	io.ReadSeeker
+	n           int
+	until, gone <-chan struct{}
+}
+
+func (w *waiting) Read(b []byte) (int, error) {
+	if w.n >= 64<<10 {
+		select {
+		case <-w.until:
+		case <-w.gone:
+			return 0, io.ErrUnexpectedEOF
+		}
+	} else {
+		b = b[:min(len(b), 64<<10)]
+	}
+	n, err := w.ReadSeeker.Read(b)
+	w.n += n
+	return n, err
+}
+
+func newStore(t *testing.T, size, meet int) (*store, string) {
+	s := &store{content: content(t, int64(size)), tag: `"v1"`, meet: meet, met: make(chan struct{})}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	return s, server.URL
+}
+
+func fixed(n int) func(*Request) {
+	return func(r *Request) { r.Connections, r.Fixed = n, true }
+}
+
+// goOnAfter lets all answers go on when some connections have been given up.
+func (s *store) goOnAfter(n int32) func(*Request) {
+	var ended atomic.Int32
+	return func(r *Request) {
+		r.Connect = func() (func(), bool) {
+			return func() {
+				if ended.Add(1) == n {
+					close(s.met)
+				}
+			}, true
+		}
+	}
+}
+
+// fetchSlate fetches into a slate.
+func fetchSlate(t *testing.T, url string, size int, change ...func(*Request)) (*slate, Result, error) {
+	t.Helper()
+	req := Request{URL: parse(t, url), Client: newClient(t)}
+	for _, c := range change {
+		c(&req)
+	}
+	s := &slate{data: make([]byte, size)}
+	result, err := Fetch(t.Context(), req, s)
+	return s, result, err
+}
+
+func TestSeveralConnectionsBringOneFile(t *testing.T) {
+	const size = 8 << 20
+	s, url := newStore(t, size, 4)
+	got, result, err := fetchSlate(t, url, size, fixed(4))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(s.content, got.data))
+	require.EqualValues(t, size, result.N)
+	require.Nil(t, result.Ranges)
+	for i, r := range s.requests()[1:4] {
+		assert.Contains(t, r.Header.Get("Range"), "bytes=", i)
+		assert.Equal(t, `"v1"`, r.Header.Get("If-Range"))
+	}
+	assert.Empty(t, s.requests()[0].Header.Get("Range"))
+}
+
+func TestAServerThatGivesNoMoreConnections(t *testing.T) {
+	for _, status := range []int{429, 503, 403, 500} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			const size = 8 << 20
+			s, url := newStore(t, size, 1000)
+			s.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				if n > 1 {
+					w.WriteHeader(status)
+				}
+				return n > 1
+			}
+			got, _, err := fetchSlate(t, url, size, fixed(3), s.goOnAfter(2))
+			require.NoError(t, err, "the first connection goes on alone")
+			require.True(t, bytes.Equal(s.content, got.data))
+			require.Len(t, s.requests(), 3)
+		})
+	}
+}
+
+func TestAnotherVersionBesideTheFirstBeginsAnew(t *testing.T) {
+	const size = 8 << 20
+	for name, other := range map[string]struct {
+		tag  string
+		size int
+	}{
+		"another tag": {`"v2"`, size}, "another size": {`"v2"`, size + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, url := newStore(t, size, 2)
+			second := bytes.Repeat([]byte("second version"), other.size)[:other.size]
+			s.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				if n == 1 {
+					return false
+				}
+				w.Header().Set("ETag", other.tag)
+				http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(second))
+				return true
+			}
+			got, result, err := fetchSlate(t, url, other.size, fixed(2))
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(second, got.data), "a mix of two versions")
+			require.EqualValues(t, other.size, result.N)
+			require.Equal(t, other.tag, result.ETag)
+			require.Empty(t, s.last().Header.Get("Range"))
+		})
+	}
+}
+
+func TestAServerThatSendsNoParts(t *testing.T) {
+	const size = 8 << 20
+	for name, header := range map[string]string{"and says so": "none", "and says otherwise": "bytes"} {
+		s, url := newStore(t, size, 1000)
+		s.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+			w.Header().Set("ETag", s.tag)
+			w.Header().Set("Accept-Ranges", header)
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+			_, _ = io.Copy(w, &waiting{ReadSeeker: bytes.NewReader(s.content), until: s.met, gone: r.Context().Done()})
+			return true
+		}
+		if header == "none" {
+			close(s.met)
+		}
+		got, _, err := fetchSlate(t, url, size, fixed(4), s.goOnAfter(3))
+		require.NoError(t, err, name)
+		require.True(t, bytes.Equal(s.content, got.data), name)
+	}
+}
+
+func TestWhenOneConnectionFailsTheOthersBringItsPart(t *testing.T) {
+	const size = 8 << 20
+	s, url := newStore(t, size, 4)
+	var cut atomic.Bool
+	s.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if n != 3 || cut.Swap(true) {
+			return false
+		}
+		panic(http.ErrAbortHandler)
+	}
+	got, _, err := fetchSlate(t, url, size, fixed(4))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(s.content, got.data))
+}
+
+func TestWhatSeveralConnectionsLeftIsGoneOnFrom(t *testing.T) {
+	const size = 8 << 20
+	s, url := newStore(t, size, 4)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first := &slate{data: make([]byte, size)}
+	limit := &stopping{slate: first, after: size / 2, stop: cancel}
+	req := Request{URL: parse(t, url), Client: newClient(t), Connections: 4, Fixed: true}
+	result, err := Fetch(ctx, req, limit)
+	require.Error(t, err)
+	require.NotZero(t, result.N)
+	requireStored(t, s.content, result)
+
+	before := len(s.requests())
+	req.After = &result
+	result, err = Fetch(t.Context(), req, first)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(s.content, first.data))
+	require.EqualValues(t, size, result.N)
+	for _, r := range s.requests()[before:] {
+		require.NotEmpty(t, r.Header.Get("Range"))
+	}
+}
+
+func (s *store) last() *http.Request {
+	all := s.requests()
+	return all[len(all)-1]
+}
+
+func (s *store) requests() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+// stopping ends the transfer after some bytes.
+type stopping struct {
+	*slate
+	after int64
+	stop  func()
+}
+
+func (s *stopping) Stored(r *Result, n int) error {
+	if r.N >= s.after {
+		s.stop()
+	}
+	return s.slate.Stored(r, n)
+}
+
+func TestConnectionsAreAskedFor(t *testing.T) {
+	const size = 8 << 20
+	s, url := newStore(t, size, 2)
+	var given, back atomic.Int32
+	_, _, err := fetchSlate(t, url, size, fixed(8), func(r *Request) {
+		r.Connect = func() (func(), bool) {
+			if given.Add(1) > 1 {
+				return nil, false
+			}
+			return func() { back.Add(1) }, true
+		}
+	})
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, given.Load(), "one was given, one refused")
+	assert.EqualValues(t, 1, back.Load())
+	assert.NotEmpty(t, s.requests())
+}
+
+func TestAFailingSinkEndsAllConnections(t *testing.T) {
+	const size = 8 << 20
+	_, url := newStore(t, size, 4)
+	full := errors.New("disk full")
+	req := Request{URL: parse(t, url), Client: newClient(t), Connections: 4, Fixed: true}
+	_, err := Fetch(t.Context(), req, &failing{slate: &slate{data: make([]byte, size)}, err: full})
+	require.ErrorIs(t, err, full)
+}
+
+// failing is a sink that is full after a while.
+type failing struct {
+	*slate
+	err error
+}
+
+func (f *failing) WriteAt(b []byte, off int64) (int, error) {
+	if off > 6<<20 {
+		return 0, f.err
+	}
+	return f.slate.WriteAt(b, off)
+}
+
+func TestSmallFilesAndThoseThatCannotBeProvenComeOverOneConnection(t *testing.T) {
+	for name, c := range map[string]struct {
+		size int
+		tag  string
+	}{
+		"empty": {0, `"v1"`}, "one byte": {1, `"v1"`}, "two bytes": {2, `"v1"`}, "a mebibyte": {1 << 20, `"v1"`},
+		"weak tag": {8 << 20, `W/"v1"`},
+	} {
+		s, url := newStore(t, c.size, 0)
+		s.tag = c.tag
+		got, _, err := fetchSlate(t, url, c.size, fixed(16))
+		require.NoError(t, err, name)
+		require.True(t, bytes.Equal(s.content, got.data), name)
+		require.Len(t, s.requests(), 1, name)
+	}
+}
+
+func TestASecondConnectionGoesWhereTheFirstWasLed(t *testing.T) {
+	const size = 8 << 20
+	s, url := newStore(t, size, 2)
+	led := httptest.NewServer(http.RedirectHandler(url+"/there?sig=1", http.StatusFound))
+	t.Cleanup(led.Close)
+	got, _, err := fetchSlate(t, strings.Replace(led.URL, "http://", "http://user:word@", 1), size, fixed(2), func(r *Request) {
+		r.Header = http.Header{"X-Token": {"secret"}}
+	})
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(s.content, got.data))
+	for _, r := range s.requests() {
+		assert.Equal(t, "sig=1", r.URL.RawQuery)
+		assert.Empty(t, r.Header.Get("X-Token"))
+		assert.Empty(t, r.Header.Get("Authorization"))
+	}
+}
