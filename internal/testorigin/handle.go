@@ -19,10 +19,11 @@ func (o *Origin) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer o.handlers.Done()
-	release := sync.OnceFunc(o.leave)
+	a := &admission{path: request.Path}
+	release := sync.OnceFunc(func() { o.leave(a) })
 	defer release()
 
-	p := newPlan(request, index, opts, served)
+	p := o.newPlan(a, request, index, opts, served)
 	for _, gate := range p.gates {
 		if !o.wait(gate, r.Context().Done()) {
 			panic(http.ErrAbortHandler)
@@ -50,8 +51,11 @@ func (o *Origin) wait(gate, gone <-chan struct{}) bool {
 	}
 }
 
-func newPlan(request Request, index int, opts []Option, served bool) *plan {
-	p := &plan{request: request, index: index, header: http.Header{}}
+func (o *Origin) newPlan(a *admission, request Request, index int, opts []Option, served bool) *plan {
+	p := &plan{
+		request: request, index: index, header: http.Header{},
+		enter: func() bool { return o.enter(a.path, a) },
+	}
 	if !served {
 		Status(http.StatusNotFound, "no such path\n")(p)
 		return p
@@ -64,15 +68,6 @@ func newPlan(request Request, index int, opts []Option, served bool) *plan {
 		p.compress()
 	}
 	slices.SortStableFunc(p.stops, func(a, b stop) int { return cmp.Compare(a.at, b.at) })
-	return p
-}
-
-func (d *denial) plan(request Request, index int) *plan {
-	p := &plan{request: request, index: index, header: http.Header{}}
-	Status(d.status, http.StatusText(d.status)+"\n")(p)
-	if d.challenge != "" {
-		Header("WWW-Authenticate", d.challenge)(p)
-	}
 	return p
 }
 
@@ -91,8 +86,7 @@ func (p *plan) content() *io.SectionReader {
 }
 
 // answer writes what a good server would, into a wire that makes the best of
-// it. Range misbehaviours fit in here: as another request than the one that
-// came, or another handler than ServeContent.
+// it. Range misbehaviours are another request than the one that came.
 func (p *plan) answer(w *wire, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/octet-stream")
@@ -109,9 +103,5 @@ func (p *plan) answer(w *wire, r *http.Request) {
 	for key, values := range p.header {
 		header[key] = values // the validators are needed for conditional requests
 	}
-	if p.noRanges {
-		r = r.Clone(r.Context())
-		r.Header.Del("Range")
-	}
-	http.ServeContent(w, r, "", p.modified, p.content())
+	http.ServeContent(w, p.adjust(r), "", p.modified, p.content())
 }

@@ -17,28 +17,26 @@ type plan struct {
 	request Request
 	index   int // which request of this path it is, from 0
 
-	body     io.ReaderAt
-	size     int64
-	gzip     bool
-	status   int         // 0: what the request asks for (200, 206, 304, 416)
-	header   http.Header // sent as it is, with any status
-	modified time.Time
-	noRanges bool
-	denied   *denial
-	framing  framing
-	length   string // Content-Length on the wire, whatever the body is
+	body      io.ReaderAt
+	size      int64
+	gzip      bool
+	status    int         // 0: what the request asks for (200, 206, 304, 416)
+	header    http.Header // sent as it is, with any status
+	modified  time.Time
+	noRanges  bool
+	reask     func(first, last int64) string // the Range to answer instead; nil: the one that came
+	noIfRange bool
+	span      *string     // Content-Range of a 206; nil: what is sent
+	enter     func() bool // takes the only place for requests of this path
+	denied    *denial
+	framing   framing
+	length    string // Content-Length on the wire, whatever the body is
 
 	gates    []<-chan struct{} // waited for before the headers
 	drop     bool
 	stops    []stop // in the body
 	drip     int64  // 0: none
 	dripGate <-chan struct{}
-}
-
-// denial is the answer to a request that lacks something; it outranks the rest.
-type denial struct {
-	status    int
-	challenge string
 }
 
 // framing says how the end of the body is told.
@@ -114,26 +112,6 @@ func RedirectLoop(code int) Option {
 			to += "?" + p.request.RawQuery
 		}
 		Redirect(to, code)(p)
-	}
-}
-
-// RequireBasicAuth answers 401 with a challenge to requests without these
-// credentials.
-func RequireBasicAuth(user, password string) Option {
-	return func(p *plan) {
-		r := p.request
-		if !r.HasAuth || r.User != user || r.Password != password {
-			p.denied = &denial{http.StatusUnauthorized, `Basic realm="testorigin"`}
-		}
-	}
-}
-
-// RequireHeader answers 403 to requests without this header value.
-func RequireHeader(key, value string) Option {
-	return func(p *plan) {
-		if p.request.Header.Get(key) != value {
-			p.denied = &denial{status: http.StatusForbidden}
-		}
 	}
 }
 

@@ -118,28 +118,6 @@ func TestRedirectLoop(t *testing.T) {
 	assert.Equal(t, "q=1", o.Requests("/f")[9].RawQuery)
 }
 
-func TestRequireBasicAuth(t *testing.T) {
-	o := testorigin.New(t)
-	// It outranks what stands around it.
-	u := o.Serve("/f", []byte("x"), testorigin.RequireBasicAuth("me", "secret"), testorigin.Status(200, "in"))
-	a := get(t, o, u)
-	assert.Equal(t, 401, a.StatusCode)
-	assert.Contains(t, a.Header.Get("WWW-Authenticate"), "Basic ")
-	assert.Equal(t, 401, get(t, o, strings.Replace(u, "://", "://me:wrong@", 1)).StatusCode)
-
-	response, err := o.Client().Get(strings.Replace(u, "://", "://me:secret@", 1))
-	require.NoError(t, err)
-	defer response.Body.Close()
-	assert.Equal(t, "in", readN(t, response.Body, 2))
-}
-
-func TestRequireHeader(t *testing.T) {
-	o := testorigin.New(t)
-	u := o.Serve("/f", []byte("x"), testorigin.RequireHeader("X-Token", "t"))
-	assert.Equal(t, 403, get(t, o, u).StatusCode)
-	assert.Equal(t, "x", get(t, o, u, "X-Token", "t").body)
-}
-
 func TestHeadersAreSentAsTheyAre(t *testing.T) {
 	o := testorigin.New(t)
 	a := get(t, o, o.Serve("/f", []byte("x"),

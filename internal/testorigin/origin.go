@@ -54,6 +54,7 @@ type Origin struct {
 	awaited   []arrival
 	active    int
 	maxActive int
+	alone     map[string]*admission // who has the only place for requests of a path
 	raw       map[net.Conn]struct{} // connections taken over from net/http
 }
 
@@ -101,6 +102,7 @@ func start(t testing.TB, protocols []string, scheme string) *Origin {
 		stopped:   make(chan struct{}),
 		resources: map[string][]Option{},
 		requests:  map[string][]Request{},
+		alone:     map[string]*admission{},
 		raw:       map[net.Conn]struct{}{},
 	}
 	o.server = &http.Server{

@@ -89,9 +89,3 @@ func (o *Origin) arrive(req Request) (index int, opts []Option, served, ok bool)
 	opts, served = o.resources[req.Path]
 	return index, opts, served, true
 }
-
-func (o *Origin) leave() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.active--
-}

@@ -91,6 +91,7 @@ func (w *wire) planHeader() {
 	for key, values := range p.header {
 		w.header[key] = values
 	}
+	p.adjustSpan(w.status, w.header)
 	if p.framing != byLength {
 		w.header.Del("Content-Length")
 	} else if p.length != "" {
