@@ -53,19 +53,6 @@ func TestAFullDiskIsAnErrorOfTheDisk(t *testing.T) {
 	assert.False(t, exists)
 }
 
-func TestAServerThatIsSilentIsAStall(t *testing.T) {
-	o := testorigin.New(t)
-	for path, opt := range map[string]testorigin.Option{
-		"/headers": testorigin.Silent(), "/body": testorigin.SilentAfter(10),
-	} {
-		dir := t.TempDir()
-		err := NewDownload(o.ServeSize(path, 1000, opt), filepath.Join(dir, "file"), WithStallTimeout(20*time.Millisecond), WithStrategy(Once{})).Wait()
-		require.ErrorIs(t, err, ErrStalled)
-		assert.True(t, IsTemporary(err))
-		requireEmpty(t, dir)
-	}
-}
-
 func TestNoSecretIsInAnErrorOrALogLine(t *testing.T) {
 	o := testorigin.New(t)
 	o.Serve("/missing", nil, testorigin.Status(404, ""))

@@ -1,7 +1,6 @@
 package dlmanager
 
 import (
-	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -90,26 +89,6 @@ func TestSecretsStayWithTheirHost(t *testing.T) {
 		assert.Empty(t, r.Header.Get("X-Token"))
 		assert.False(t, r.HasAuth)
 	}
-}
-
-func TestAnExpiredSignedURLIsResolvedAgain(t *testing.T) {
-	o := testorigin.New(t)
-	url := o.Serve("/file", nil, testorigin.Sequence(
-		testorigin.Redirect("/store?sig=1", http.StatusFound),
-		testorigin.Redirect("/store?sig=1", http.StatusFound), // it has not noticed yet
-		testorigin.Redirect("/store?sig=2", http.StatusFound)))
-	o.ServeSize("/store", 4*mib, tagged, testorigin.Sequence(
-		testorigin.CutAfter(2*mib), testorigin.Status(403, "Request has expired"), testorigin.OK()))
-	d := newManager(t, WithStrategy(noWait{})).Download(url, "file")
-	require.NoError(t, d.Wait())
-	requireSame(t, 4*mib, d.Dest())
-	assert.Equal(t, 3, o.Count("/store"))
-	assert.Equal(t, "sig=2", o.Requests("/store")[2].RawQuery)
-	assert.Equal(t, "bytes=2097152-", o.Requests("/store")[2].Header.Get("Range"))
-
-	o.ServeSize("/denied", 4*mib, tagged, testorigin.Sequence(testorigin.CutAfter(2*mib), testorigin.Status(403, "")))
-	require.ErrorContains(t, newManager(t, WithStrategy(noWait{})).Download(o.URL("/denied"), "denied", WithoutResume()).Wait(), "403")
-	assert.Equal(t, 3, o.Count("/denied"), "it is asked again once")
 }
 
 // noWait tries again at once what is temporary.

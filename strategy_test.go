@@ -93,27 +93,6 @@ func TestACutDownloadGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-func TestContentThatChangedBetweenAttemptsIsNoSplice(t *testing.T) {
-	o := testorigin.New(t)
-	const size = 100_000
-	old, fresh := make([]byte, size), slices.Repeat([]byte("n"), size)
-	for name, second := range map[string]testorigin.Option{
-		"same size": testorigin.Body(fresh), "shorter": testorigin.Body(fresh[:size/10]), "longer": testorigin.Body(append(fresh, fresh...)),
-	} {
-		for _, validator := range []testorigin.Option{testorigin.OK(), testorigin.ETag(`W/"v1"`), testorigin.ETag(`"v1"`)} {
-			url := o.Serve("/"+name, old, validator, testorigin.Sequence(
-				testorigin.CutAfter(size/2),
-				testorigin.All(second, testorigin.ETag(`"v2"`)),
-			))
-			d := newManager(t, WithStrategy(atOnce(3))).Download(url, "name")
-			require.NoError(t, d.Wait())
-			got := readFile(t, d.Dest())
-			assert.NotContains(t, got, "\x00", name)
-			assert.EqualValues(t, len(got), d.Result().Bytes)
-		}
-	}
-}
-
 func TestAStrategyIsAskedWithTheFacts(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.ServeSize("/file", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(
@@ -142,18 +121,6 @@ func TestPermanentFailuresAreNotTriedAgain(t *testing.T) {
 		require.Error(t, NewDownload(o.ServeSize(path, 1000, opt), filepath.Join(t.TempDir(), "file")).Wait())
 		assert.Equal(t, 1, o.Count(path))
 	}
-}
-
-func TestRetryAfterIsWaitedFor(t *testing.T) {
-	o := testorigin.New(t)
-	url := o.Serve("/file", []byte("x"), testorigin.Status(503, ""), testorigin.RetryAfter("3600"))
-	waits := make(chan time.Duration, 1)
-	d := NewDownload(url, filepath.Join(t.TempDir(), "file"), WithStrategy(atOnce(5)),
-		WithHooks(Hooks{Retrying: func(_ *Download, _ Attempt, wait time.Duration) { waits <- wait }}))
-	d.Start()
-	assert.Equal(t, time.Hour, <-waits)
-	d.Cancel() // ends the wait at once
-	require.ErrorIs(t, d.Wait(), ErrCanceled)
 }
 
 func TestWhoWaitsToTryAgainLeavesItsPlace(t *testing.T) {

@@ -1,0 +1,98 @@
+package dlmanager
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
+)
+
+// briefly is a stall time-out where the stall is the subject.
+var briefly = WithStallTimeout(50 * time.Millisecond)
+
+func TestServerIsSilent(t *testing.T) {
+	for name, c := range map[string]struct {
+		opt  testorigin.Option
+		rest string // what is asked for after it
+	}{
+		"before the headers": {testorigin.Silent(), ""},
+		"after the headers":  {testorigin.SilentAfter(0), ""},
+		"within the body":    {testorigin.SilentAfter(half), `bytes=400- if "v1"`},
+		"before the end":     {testorigin.SilentAfter(small - 1), `bytes=999- if "v1"`},
+		"before the last chunk": {
+			testorigin.All(testorigin.NoLength(), testorigin.SilentAfter(small)), `bytes=1000- if "v1"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testorigin.New(t)
+			url := o.ServeSize("/once", small, tagged, testorigin.Sequence(c.opt, testorigin.OK()))
+			fetchWhole(t, contentOf(small), url, briefly)
+			assert.Equal(t, []string{"", c.rest}, asked(t, o, "/once"))
+
+			err := fetchInVain(t, o.ServeSize("/always", small, c.opt), briefly)
+			require.ErrorIs(t, err, ErrStalled)
+			assert.True(t, IsTemporary(err))
+			assert.Equal(t, []string{"", "", ""}, asked(t, o, "/always"))
+		})
+	}
+}
+
+func TestServerIsSilentOnOneOfSeveralConnections(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.ServeSize("/file", 8*mib, tagged, testorigin.Sequence(
+		testorigin.GateAfter(64<<10, o.Arrived("/file", 2)), testorigin.Silent(), testorigin.OK()))
+	r := fetchWhole(t, contentOf(8*mib), url, WithConnections(2), WithStallTimeout(200*time.Millisecond))
+	assert.EqualValues(t, 8*mib, r.WireBytes)
+	asked(t, o, "/file")
+}
+
+func TestServerDripsOneByteAtATime(t *testing.T) {
+	for name, framing := range map[string]testorigin.Option{
+		"length": testorigin.OK(), "chunks": testorigin.NoLength(), "close": testorigin.CloseDelimited(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const size = 20
+			o := testorigin.New(t)
+			next := make(chan struct{}, 1)
+			var seen []int64
+			r := fetchWhole(t, contentOf(size), o.ServeSize("/file", size, framing, testorigin.Drip(1, next)),
+				WithProgress(func(_ *Download, current, _ int64) {
+					if current > 0 && current < size {
+						next <- struct{}{} // each byte is there before the next one is sent
+					}
+					if len(seen) == 0 || seen[len(seen)-1] != current {
+						seen = append(seen, current)
+					}
+				}))
+			for i, n := range seen {
+				assert.EqualValues(t, i, n)
+			}
+			assert.Len(t, seen, size+1)
+			assert.Equal(t, 1, r.Attempts)
+		})
+	}
+}
+
+func TestServerDripsTooSlowly(t *testing.T) {
+	// A byte in each stall time-out is no stall, and takes for ever: the caller's
+	// patience ends it, and what the file is not is not there.
+	o := testorigin.New(t)
+	m := newManager(t, WithStrategy(Once{}))
+	d := m.Download(o.ServeSize("/file", small, testorigin.Drip(1, nil)), "file")
+	first := make(chan struct{})
+	d.SetProgress(func(_ *Download, current, _ int64) {
+		if current == 1 {
+			close(first)
+		}
+	})
+	<-first
+	d.Cancel()
+	require.ErrorIs(t, d.Wait(), ErrCanceled)
+	require.NoFileExists(t, d.Dest())
+	require.ErrorIs(t, fetchInVain(t, o.ServeSize("/stalls", small, testorigin.Drip(1, nil)), briefly), ErrStalled)
+	assert.Equal(t, 3, o.Count("/stalls"), fmt.Sprint(asked(t, o, "/stalls")))
+}
