@@ -82,6 +82,11 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/token", []byte("secret\n"), testorigin.RequireHeader("X-Token", "s3cret"))
 	o.Serve("/agent", []byte("agent\n"), testorigin.RequireHeader("User-Agent", "probe/1"))
 	o.Serve("/cut", []byte("this is cut"), testorigin.CutAfter(4))
+	o.Serve("/short", []byte("this is short"), testorigin.ContentLength("100"))
+	o.Serve("/gzip", []byte("text"), testorigin.Gzip())
+	o.Serve("/endless", nil, testorigin.Endless())
+	o.Serve("/loop", nil, testorigin.RedirectLoop(http.StatusFound))
+	o.Serve("/elsewhere", nil, testorigin.Redirect("ftp://example.com/file", http.StatusFound))
 	o.ServeSize("/flaky", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(400), testorigin.OK()))
 	o.ServeSize("/flaky2", 1000, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(400), testorigin.OK()))
 	o.Serve("/sums", []byte("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  hello.txt\n"+
