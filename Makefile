@@ -5,8 +5,8 @@
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: ## what CI runs, without installing packages and without the real server
-	bash .ci/run test format lint imports modules cross race repeat fuzz
+check: ## what CI runs, without installing packages and without nginx
+	bash .ci/run test format lint imports modules cross race repeat fuzz realservers
 
 check-20: ## part of check: the tests of the library and the command, 20 times in a row
 	bash .ci/run repeat
@@ -26,8 +26,8 @@ fuzz: ## each fuzz target for some seconds (FUZZ_EACH=4 FUZZ_ALL=60)
 cross: ## build and vet for every system that is promised
 	bash .ci/run cross
 
-e2e: ## the built command against a real nginx (needs nginx, curl, openssl, jq)
-	bash .ci/run e2e
+e2e: ## the library against real servers, and the built command against nginx (needs nginx, curl, openssl, jq)
+	bash .ci/run realservers e2e
 
 bench: ## against other tools (needs nginx; ARGS='-only plain -runs 3', see docs/benchmarks.md)
 	cd bench && go run . $(ARGS)

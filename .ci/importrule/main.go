@@ -1,8 +1,9 @@
 // Importrule checks the rules about who may know whom that no compiler checks:
 //
 //   - imports run one way: cmd -> batch -> root -> fs, internal/*;
-//   - cmd imports neither fs nor internal/*, which proves that the public API
-//     is enough (its tests may use the test servers and file systems);
+//   - cmd and the module e2e import neither fs nor internal/*, which proves that
+//     the public API is enough (cmd's tests may use the test servers and file
+//     systems);
 //   - test tooling is imported by tests only;
 //   - download*.go does not name DownloadManager, and the files of PersistLimit
 //     name neither Download nor DownloadManager.
@@ -33,6 +34,9 @@ var testOnly = map[string]bool{
 	"internal/testorigin": true,
 	"internal/faultfs":    true,
 }
+
+// publicTests is the folder of the module that tests the public API.
+const publicTests = "e2e"
 
 // testTools are import prefixes from outside that only tests may import.
 var testTools = []string{
@@ -107,8 +111,12 @@ func check(root string) (files int, violations []string, err error) {
 	return files, violations, err
 }
 
-// outside says whether the go command leaves a directory out of ./...
+// outside says whether the go command leaves a directory out of ./..., other than
+// the module that tests the public API.
 func outside(dir, name string) bool {
+	if name == publicTests {
+		return false
+	}
 	if name == "testdata" || name == "vendor" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
 		return true
 	}
@@ -155,13 +163,13 @@ func forbidden(module, from, imported string, test bool) string {
 		return ""
 	}
 	if testOnly[to] {
-		if test || testOnly[from] {
+		if (test || testOnly[from]) && from != publicTests {
 			return ""
 		}
-		return "only tests may"
+		return "only tests of this module may"
 	}
 	if layer(from) == layerCommand && layer(to) == layerBottom {
-		return "the command uses the public API only"
+		return "the command and e2e use the public API only"
 	}
 	if layer(to) > layer(from) {
 		return "imports run cmd -> batch -> root -> fs, internal"
@@ -202,7 +210,7 @@ func layer(folder string) int {
 		return layerRoot
 	case "batch":
 		return layerBatch
-	case "cmd":
+	case "cmd", publicTests:
 		return layerCommand
 	default:
 		return layerBottom
