@@ -95,8 +95,8 @@ func (r *recorder) begin(stored transfer.Result, size int64, worth bool) error {
 	}
 	r.syncedN = 0
 	r.begun++
-	if !worth && r.written.IsZero() && !r.partial.Adopted() {
-		return nil // there is none that would be wrong
+	if r.written.IsZero() && !r.partial.Adopted() && (!worth || size < 0) {
+		return nil // there is none that would be wrong, and it may be small
 	}
 	if r.write() {
 		return nil
