@@ -171,28 +171,36 @@ func (l *life) claimPartial() (*fs.Partial, *fs.Info, error) {
 
 // hold takes over a partial file, with what can be gone on from.
 func (l *life) hold(partial *fs.Partial) error {
-	l.partial = partial
 	if !partial.Adopted() {
 		l.kept = kept{}
 	}
-	l.recorder = newRecorder(l)
-	l.size.Store(l.kept.size)
-	if l.kept.unproven && !l.proves(l.kept.result) {
+	if l.kept.unproven && !l.proves(partial, l.kept.result) {
+		if l.ctx.Err() != nil {
+			err := errors.Join(context.Cause(l.ctx), partial.Keep())
+			l.site.left(l.Download)
+			return err
+		}
 		l.kept.result = transfer.Result{}
 	}
+	l.partial = partial
+	l.recorder = newRecorder(l)
+	l.size.Store(l.kept.size)
 	l.fetched, l.resumed = l.kept.result, l.kept.result.N
 	if l.fetched.N == 0 {
 		return nil
+	}
+	if err := l.reserve(l.kept.size); err != nil {
+		return err
 	}
 	return l.recorder.begin(l.fetched, l.wholeSize(l.fetched.Head), true)
 }
 
 // proves reports whether the partial file holds what its record says.
-func (l *life) proves(r transfer.Result) bool {
+func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 	buf := make([]byte, 1<<20)
 	for _, part := range r.Stored() {
 		sum := crc32.New(castagnoli)
-		content := io.NewSectionReader(l.partial, part.From, part.To-part.From)
+		content := io.NewSectionReader(partial, part.From, part.To-part.From)
 		if _, err := io.CopyBuffer(sum, &interruptible{l.ctx, content}, buf); err != nil || sum.Sum32() != part.CRC32C {
 			return false
 		}
@@ -330,8 +338,7 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
-	l.recorder.stop()
-	if err := l.partial.Commit(l.cfg.sync); err != nil {
+	if err := l.commit(); err != nil {
 		return l.fail(err)
 	}
 	result := Result{
@@ -354,6 +361,18 @@ func (l *life) land() step {
 		}
 	}
 	return l.succeed(result)
+}
+
+// commit gives the file its name. As long as it is being flushed, which may take a
+// while, the record shows that somebody is at work.
+func (l *life) commit() error {
+	if l.cfg.sync != SyncNone {
+		if err := l.partial.Sync(); err != nil {
+			return err
+		}
+	}
+	l.recorder.stop()
+	return l.partial.Commit(SyncNone)
 }
 
 // reportEnd makes the last report (n, n), unless the last write made it.

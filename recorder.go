@@ -167,7 +167,13 @@ func (r *recorder) end(stored *transfer.Result) (worth bool) {
 	r.over = true
 	r.timer.Stop()
 	r.stored = *stored
-	return r.worth && stored.N > 0 && !r.written.IsZero() && r.write()
+	if !r.worth || stored.N == 0 || r.written.IsZero() {
+		return false
+	}
+	if r.record.Boot == "" && r.partial.Sync() == nil { // then only what was flushed counts
+		r.record.Synced = stored.Stored()
+	}
+	return r.write()
 }
 
 // stop stops the timer; the record does not matter any more.

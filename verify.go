@@ -116,6 +116,7 @@ func (l *life) examine() step {
 	if c != nil && verdict != proven {
 		l.cfg.logger.Warn("the file that is there does not have the checksum that is asked for, it is fetched anew", "name", l.name)
 		l.stale = true
+		l.claim = claim{apart: l.claim.apart} // who was waited for has brought something else
 		return l.queue
 	}
 	if len(need) > 0 || c != nil && c.source != [16]byte{} && c.source != entry.CheckedBy {
