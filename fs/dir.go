@@ -89,7 +89,7 @@ func (d *Dir) setRoot(fsys afero.Fs) error {
 	if err != nil {
 		return err
 	}
-	d.root, d.fsys = root, rootFs{root}
+	d.root, d.fsys = root, rootFs{root, newOpenFolder(root, partialDir)}
 	return nil
 }
 
@@ -99,8 +99,8 @@ func (d *Dir) Close() error {
 	if d.entries != nil {
 		errs = append(errs, d.entries.close())
 	}
-	if d.root != nil {
-		errs = append(errs, d.root.Close())
+	if own, ok := d.fsys.(rootFs); ok {
+		errs = append(errs, own.partials.close(), d.root.Close())
 	}
 	return errors.Join(errs...)
 }
