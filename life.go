@@ -259,9 +259,22 @@ func (l *life) reconsider(err error) step {
 	wait, again := l.strategyOn(err)
 	if l.nextSource(err, again) {
 		l.cfg.logger.Warn("source given up, the next mirror is tried", "name", l.name, "error", err, "mirror", transfer.Redact(l.source()))
+		l.tries.Err = err
+		if err := l.announceRetry(0); err != nil {
+			return l.fail(err)
+		}
 		return l.transfer
 	}
 	return l.retry(err, wait, again)
+}
+
+// announceRetry calls the retrying hook.
+func (l *life) announceRetry(wait time.Duration) error {
+	hook := l.cfg.hooks.Retrying
+	if hook == nil {
+		return nil
+	}
+	return guard("retrying hook", func() { hook(l.Download, l.tries, wait) })
 }
 
 // retry → pause, or failed.
@@ -270,10 +283,8 @@ func (l *life) retry(err error, wait time.Duration, again bool) step {
 		return l.fail(errors.Join(append(l.passed, err)...))
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
-	if hook := l.cfg.hooks.Retrying; hook != nil {
-		if err := guard("retrying hook", func() { hook(l.Download, l.tries, wait) }); err != nil {
-			return l.fail(err)
-		}
+	if err := l.announceRetry(wait); err != nil {
+		return l.fail(err)
 	}
 	l.wait = wait
 	return l.pause
