@@ -219,7 +219,8 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 }
 
 func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) {
-	if (d.cfg.force || d.stale) && (!c.awaited || !changed(c.before, m.present(d))) {
+	joins := c.awaited && changed(c.before, m.present(d))
+	if d.stale && !joins || d.cfg.force && !(joins && c.same) {
 		return nil, nil
 	}
 	return m.lookFor(d)

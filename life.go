@@ -174,13 +174,13 @@ func (l *life) hold(partial *fs.Partial) error {
 	if !partial.Adopted() {
 		l.kept = kept{}
 	}
-	if l.kept.unproven && !l.proves(partial, l.kept.result) {
-		if l.ctx.Err() != nil {
-			err := errors.Join(context.Cause(l.ctx), partial.Keep())
-			l.site.left(l.Download)
-			return err
-		}
-		l.kept.result = transfer.Result{}
+	if l.kept.unproven {
+		l.kept.result = l.provenOf(partial)
+	}
+	if l.ctx.Err() != nil { // what is kept stays as it is
+		err := errors.Join(context.Cause(l.ctx), partial.Keep())
+		l.site.left(l.Download)
+		return err
 	}
 	l.partial = partial
 	l.recorder = newRecorder(l)
@@ -195,7 +195,18 @@ func (l *life) hold(partial *fs.Partial) error {
 	return l.recorder.begin(l.fetched, l.wholeSize(l.fetched.Head), true)
 }
 
-// proves reports whether the partial file holds what its record says.
+// provenOf returns what the partial file really holds of what its record says:
+// after a tidy restart all of it, after a power loss perhaps what was flushed.
+func (l *life) provenOf(partial *fs.Partial) transfer.Result {
+	for _, claimed := range []transfer.Result{l.kept.result, l.kept.result.WithRanges(l.kept.synced)} {
+		if claimed.N > 0 && l.proves(partial, claimed) {
+			return claimed
+		}
+	}
+	return transfer.Result{}
+}
+
+// proves reports whether the partial file holds what is claimed.
 func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 	buf := make([]byte, 1<<20)
 	for _, part := range r.Stored() {

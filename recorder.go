@@ -170,9 +170,6 @@ func (r *recorder) end(stored *transfer.Result) (worth bool) {
 	if !r.worth || stored.N == 0 || r.written.IsZero() {
 		return false
 	}
-	if r.record.Boot == "" && r.partial.Sync() == nil { // then only what was flushed counts
-		r.record.Synced = stored.Stored()
-	}
 	return r.write()
 }
 

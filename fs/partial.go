@@ -216,7 +216,7 @@ func (p *Partial) Keep() error {
 	if !p.end() {
 		return nil
 	}
-	if p.lock == nil || !p.adopted && !p.note.written() {
+	if p.lock == nil || unlinked(p.lock) || !p.adopted && !p.note.written() {
 		return p.discard()
 	}
 	err := errors.Join(p.close(), p.note.close())
@@ -339,7 +339,12 @@ func (p *Partial) Cancel() error {
 }
 
 func (p *Partial) discard() error {
-	_ = p.close()  // what was written is not wanted any more
+	_ = p.close() // what was written is not wanted any more
+	if p.lock != nil && unlinked(p.lock) {
+		_ = p.note.close() // file and note of that name are another's by now
+		p.unlock()
+		return nil
+	}
 	p.forgetNote() // first: a note without a file is read by nobody
 	err := Remove(p.fsys, p.temp)
 	p.unlock()
