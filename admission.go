@@ -211,13 +211,16 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 		return partial, nil, nil
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, partial.Keep())
+		err = errors.Join(err, partial.Keep())
+		m.left(d)
+		return nil, nil, err
 	}
 	return nil, info, partial.Cancel()
 }
 
 func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) {
-	if (d.cfg.force || d.stale) && (!c.awaited || !changed(c.before, m.present(d))) {
+	joins := c.awaited && changed(c.before, m.present(d))
+	if d.stale && !joins || d.cfg.force && !(joins && c.same) {
 		return nil, nil
 	}
 	return m.lookFor(d)
@@ -238,8 +241,8 @@ func (m *DownloadManager) present(d *Download) *fs.Info {
 }
 
 func (m *DownloadManager) left(d *Download) {
-	if m.limit != nil {
-		m.limit.addSpare(m.shelf, m.dir.Leftover(d.name))
+	if l := m.dir.Leftover(d.name); m.limit != nil && l.Size > 0 {
+		m.limit.addSpare(m.shelf, l)
 	}
 }
 

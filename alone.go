@@ -28,7 +28,7 @@ func (a *alone) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
 		return nil, nil, err
 	}
 	partial, err := c.create(spot, d.cfg.mode)
-	if err != nil || !c.awaited {
+	if err != nil || !c.awaited || !c.same { // nothing else tells what the file is of
 		return partial, nil, err
 	}
 	if there := a.present(d); changed(c.before, there) {

@@ -23,7 +23,7 @@ func (l *life) await() step {
 	l.release = func() {}
 	l.enter(StateAwaiting)
 	defer l.setHolder("")
-	l.claim.awaited, l.claim.before = true, l.site.present(l.Download)
+	l.claim = claim{awaited: true, before: l.site.present(l.Download)}
 	spot, err := l.site.spot(l.Download)
 	if err != nil {
 		return l.fail(err)
@@ -79,6 +79,7 @@ func (l *life) follow(p fs.Pulse) {
 		return
 	}
 	l.setHolder("process " + strconv.Itoa(r.PID))
+	l.claim.same = r.Identity == hexIdentity(identity(l.url))
 	var stored int64
 	for _, s := range r.Ranges {
 		stored += s.To - s.From

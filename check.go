@@ -150,8 +150,12 @@ const (
 	refuted
 )
 
-// provenBy returns what the entry of an unchanged file says.
+// provenBy returns what the entry of an unchanged file says. A nil check is
+// satisfied by every file.
 func (c *check) provenBy(e fs.Entry) proof {
+	if c == nil {
+		return proven
+	}
 	if c.source != [16]byte{} && e.CheckedBy == c.source {
 		return proven
 	}
@@ -166,6 +170,12 @@ func (c *check) provenBy(e fs.Entry) proof {
 		return proven
 	}
 	return refuted
+}
+
+// checksBy reports whether the check is by a checksum file that the entry does not
+// name yet.
+func (c *check) checksBy(e fs.Entry) bool {
+	return c != nil && c.source != [16]byte{} && c.source != e.CheckedBy
 }
 
 // digestIn returns the digest by an algorithm from an entry's list.

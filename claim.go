@@ -16,6 +16,9 @@ type claim struct {
 	// before is what had its name when he was.
 	awaited bool
 	before  *fs.Info
+	// same says that what he was fetching is this download's URL, as far as that
+	// can be seen.
+	same bool
 }
 
 // create makes or takes over the partial file. fs.ErrHeld: somebody has it.

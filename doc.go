@@ -16,13 +16,21 @@
 //
 // # What it promises
 //
-// A file under its final name is whole: it gets there by a rename within one
-// file system, when all has arrived that the server announced. A download that
-// fails, is cancelled or dies with its process leaves the name as it was.
+// A file under its final name is whole, and has the checksum that was asked for
+// ([WithChecksum]): it gets there by a rename within one file system, when all has
+// arrived that the server announced. A download that fails, is cancelled or dies
+// with its process leaves the name as it was.
 //
 // A request that fails for a passing reason is followed by another one, as the
 // [RequestStrategy] says, which goes on where the first ended if and only if the
-// server proves that the content is the same. Two versions never become one.
+// server proves that the content is the same. Two versions never become one. What
+// a download leaves unfinished, other than by Cancel, is kept from about 1 MiB on,
+// and the next one goes on from there by the same rule, or with a checksum without
+// a proof before the end.
+//
+// Any number of callers who ask for one name share one transfer, in one process or
+// in several. A process that finds another one at work waits for it, and takes
+// over where it stopped should it die.
 //
 // Finished files and what running downloads have reserved stay within the limit,
 // except for the newest few files (WithFileLimit), those used within the grace
@@ -37,14 +45,14 @@
 //
 // # What it does not promise
 //
-// A download that was interrupted, or whose process died, begins anew the next
-// time. Two processes that ask for one file at once may each fetch it; the result is whole all the
-// same. Each process counts what it knows of the directory against the limit, so
-// that several of them together may exceed it by what they fetch at once. A path
+// Where the file system has no locks, and when a process is frozen for longer than
+// the stall time-out, two processes may each fetch a file; the result is whole all
+// the same. Each process counts what it knows of the directory against the limit,
+// so that several of them together may exceed it by what they fetch at once. A path
 // that was handed out is not protected from eviction beyond the grace time.
 //
 // A close-delimited body (HTTP/1.0) has no proof of its end; [Result].Verified
-// is false then.
+// is false then, unless a checksum was given.
 //
 // # Names
 //

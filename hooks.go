@@ -18,7 +18,7 @@ type Hooks struct {
 	// when the file was there already, and before Wait returns.
 	Finished func(*Download)
 	// Retrying is called when a request has failed and there is going to be
-	// another one, before the wait for it.
+	// another one, of the same URL or of a mirror, before the wait for it.
 	Retrying func(d *Download, a Attempt, wait time.Duration)
 	// Evicted is called for each file that was removed to keep the limit.
 	Evicted func(Removed)

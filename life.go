@@ -171,28 +171,47 @@ func (l *life) claimPartial() (*fs.Partial, *fs.Info, error) {
 
 // hold takes over a partial file, with what can be gone on from.
 func (l *life) hold(partial *fs.Partial) error {
-	l.partial = partial
 	if !partial.Adopted() {
 		l.kept = kept{}
 	}
+	if l.kept.unproven {
+		l.kept.result = l.provenOf(partial)
+	}
+	if l.ctx.Err() != nil { // what is kept stays as it is
+		err := errors.Join(context.Cause(l.ctx), partial.Keep())
+		l.site.left(l.Download)
+		return err
+	}
+	l.partial = partial
 	l.recorder = newRecorder(l)
 	l.size.Store(l.kept.size)
-	if l.kept.unproven && !l.proves(l.kept.result) {
-		l.kept.result = transfer.Result{}
-	}
 	l.fetched, l.resumed = l.kept.result, l.kept.result.N
 	if l.fetched.N == 0 {
 		return nil
 	}
+	if err := l.reserve(l.kept.size); err != nil {
+		return err
+	}
 	return l.recorder.begin(l.fetched, l.wholeSize(l.fetched.Head), true)
 }
 
-// proves reports whether the partial file holds what its record says.
-func (l *life) proves(r transfer.Result) bool {
+// provenOf returns what the partial file really holds of what its record says:
+// after a tidy restart all of it, after a power loss perhaps what was flushed.
+func (l *life) provenOf(partial *fs.Partial) transfer.Result {
+	for _, claimed := range []transfer.Result{l.kept.result, l.kept.result.WithRanges(l.kept.synced)} {
+		if claimed.N > 0 && l.proves(partial, claimed) {
+			return claimed
+		}
+	}
+	return transfer.Result{}
+}
+
+// proves reports whether the partial file holds what is claimed.
+func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 	buf := make([]byte, 1<<20)
 	for _, part := range r.Stored() {
 		sum := crc32.New(castagnoli)
-		content := io.NewSectionReader(l.partial, part.From, part.To-part.From)
+		content := io.NewSectionReader(partial, part.From, part.To-part.From)
 		if _, err := io.CopyBuffer(sum, &interruptible{l.ctx, content}, buf); err != nil || sum.Sum32() != part.CRC32C {
 			return false
 		}
@@ -251,9 +270,22 @@ func (l *life) reconsider(err error) step {
 	wait, again := l.strategyOn(err)
 	if l.nextSource(err, again) {
 		l.cfg.logger.Warn("source given up, the next mirror is tried", "name", l.name, "error", err, "mirror", transfer.Redact(l.source()))
+		l.tries.Err = err
+		if err := l.announceRetry(0); err != nil {
+			return l.fail(err)
+		}
 		return l.transfer
 	}
 	return l.retry(err, wait, again)
+}
+
+// announceRetry calls the retrying hook.
+func (l *life) announceRetry(wait time.Duration) error {
+	hook := l.cfg.hooks.Retrying
+	if hook == nil {
+		return nil
+	}
+	return guard("retrying hook", func() { hook(l.Download, l.tries, wait) })
 }
 
 // retry → pause, or failed.
@@ -262,10 +294,8 @@ func (l *life) retry(err error, wait time.Duration, again bool) step {
 		return l.fail(errors.Join(append(l.passed, err)...))
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
-	if hook := l.cfg.hooks.Retrying; hook != nil {
-		if err := guard("retrying hook", func() { hook(l.Download, l.tries, wait) }); err != nil {
-			return l.fail(err)
-		}
+	if err := l.announceRetry(wait); err != nil {
+		return l.fail(err)
 	}
 	l.wait = wait
 	return l.pause
@@ -330,8 +360,7 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
-	l.recorder.stop()
-	if err := l.partial.Commit(l.cfg.sync); err != nil {
+	if err := l.commit(); err != nil {
 		return l.fail(err)
 	}
 	result := Result{
@@ -354,6 +383,18 @@ func (l *life) land() step {
 		}
 	}
 	return l.succeed(result)
+}
+
+// commit gives the file its name. As long as it is being flushed, which may take a
+// while, the record shows that somebody is at work.
+func (l *life) commit() error {
+	if l.cfg.sync != SyncNone {
+		if err := l.partial.Sync(); err != nil {
+			return err
+		}
+	}
+	l.recorder.stop()
+	return l.partial.Commit(SyncNone)
 }
 
 // reportEnd makes the last report (n, n), unless the last write made it.

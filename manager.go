@@ -219,7 +219,7 @@ func (m *DownloadManager) settles(d *Download, there *fs.Info) bool {
 	if _, ok := digestIn(entry.Digests, digest.SHA256); d.cfg.sha256 && !ok {
 		return false
 	}
-	return known && (d.check == nil || d.check.provenBy(entry) == proven)
+	return known && d.check.provenBy(entry) == proven
 }
 
 // settle ends a download that has nothing to fetch, in the caller's goroutine.

@@ -311,3 +311,53 @@ func TestAProgramIsExecutedWhileOthersFork(t *testing.T) {
 	close(stop)
 	forks.Wait()
 }
+
+func TestWhoWaitedForOtherContentFetchesItHimself(t *testing.T) {
+	gate := make(chan struct{})
+	o := testorigin.New(t)
+	url := o.Serve("/file", []byte("content"), testorigin.GateAfter(3, gate))
+	dir := filepath.Join(t.TempDir(), "cache")
+	first, second := managerAt(t, dir), managerAt(t, dir)
+	d := first.Download(url, "file")
+	<-o.Arrived("/file", 1)
+	waiting := second.Download(url, "file", WithChecksum(sha256Of("other")))
+	require.Eventually(t, func() bool { return waiting.Progress().State == StateAwaiting }, time.Minute, time.Millisecond)
+	close(gate)
+	require.NoError(t, d.Wait())
+	require.ErrorIs(t, waiting.Wait(), ErrChecksum)
+	assert.Equal(t, 2, o.Count("/file"))
+}
+
+func TestStandAloneDownloadsShareOnlyWhatIsOfOneURL(t *testing.T) {
+	for name, same := range map[string]bool{"one URL": true, "two URLs": false} {
+		t.Run(name, func(t *testing.T) {
+			gate := make(chan struct{})
+			o := testorigin.New(t)
+			a := o.ServeSize("/a", 2*mib, tagged, testorigin.GateAfter(mib, gate))
+			b := o.Serve("/b", []byte("b"))
+			dest := filepath.Join(t.TempDir(), "dest")
+			first := NewDownload(a, dest)
+			half := make(chan struct{})
+			var once sync.Once
+			first.SetProgress(func(*Download, int64, int64) { once.Do(func() { close(half) }) })
+			first.Start()
+			<-half
+			url := b
+			if same {
+				url = a
+			}
+			second := NewDownload(url, dest)
+			second.Start()
+			require.Eventually(t, func() bool { return second.Progress().AwaitedFrom != "" }, time.Minute, time.Millisecond)
+			close(gate)
+			require.NoError(t, first.Wait())
+			require.NoError(t, second.Wait())
+			if same {
+				assert.Equal(t, OriginJoined, second.Result().Origin)
+				assert.Equal(t, 1, o.Count("/a"))
+				return
+			}
+			requireContent(t, "b", dest)
+		})
+	}
+}

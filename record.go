@@ -88,8 +88,8 @@ type kept struct {
 	result transfer.Result
 	size   int64            // of the partial file
 	synced []transfer.Range // of it, what outlasts a power loss
-	// unproven says that the machine was restarted since: what is on the disk
-	// has to be held against its CRC.
+	// unproven says that the machine may have been restarted since: what is on the
+	// disk has to be held against its CRC.
 	unproven bool
 }
 
@@ -97,15 +97,19 @@ type kept struct {
 // record, in a machine that was started at boot.
 func (r record) keptOf(size int64, boot string) (kept, bool) {
 	k := kept{size: size, synced: r.Synced, unproven: boot == "" || r.Boot != boot}
-	list := r.Ranges
-	if k.unproven {
-		list = r.Synced
-	}
-	if len(list) == 0 || r.Size >= 0 && size != r.Size || size < list[len(list)-1].To {
+	k.result = transfer.Result{Head: r.Head, From: r.From}.WithRanges(r.Ranges)
+	last := max(endOf(r.Ranges), endOf(r.Synced))
+	if k.result.N == 0 && !(k.unproven && len(r.Synced) > 0) || r.Size >= 0 && size != r.Size || size < last {
 		return kept{}, false
 	}
-	k.result = transfer.Result{Head: r.Head, From: r.From}.WithRanges(list)
 	return k, true
+}
+
+func endOf(list []transfer.Range) int64 {
+	if len(list) == 0 {
+		return 0
+	}
+	return list[len(list)-1].To
 }
 
 func hexIdentity(id [16]byte) string { return hex.EncodeToString(id[:]) }

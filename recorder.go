@@ -95,8 +95,8 @@ func (r *recorder) begin(stored transfer.Result, size int64, worth bool) error {
 	}
 	r.syncedN = 0
 	r.begun++
-	if !worth && r.written.IsZero() && !r.partial.Adopted() {
-		return nil // there is none that would be wrong
+	if r.written.IsZero() && !r.partial.Adopted() && (!worth || size < 0) {
+		return nil // there is none that would be wrong, and it may be small
 	}
 	if r.write() {
 		return nil
@@ -167,7 +167,10 @@ func (r *recorder) end(stored *transfer.Result) (worth bool) {
 	r.over = true
 	r.timer.Stop()
 	r.stored = *stored
-	return r.worth && stored.N > 0 && !r.written.IsZero() && r.write()
+	if !r.worth || stored.N == 0 || r.written.IsZero() {
+		return false
+	}
+	return r.write()
 }
 
 // stop stops the timer; the record does not matter any more.

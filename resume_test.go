@@ -2,6 +2,7 @@ package dlmanager
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -236,10 +237,10 @@ func TestAnUnfinishedDownloadThatCannotBeTrustedIsBegunAnew(t *testing.T) {
 			require.NoError(t, os.WriteFile(note, text, 0o666))
 		},
 		"record of nonsense":     change(func(r *record) { r.Ranges[0].To = 1 << 40 }),
-		"record of another boot": change(func(r *record) { r.Boot = "another" }),
 		"record of another mode": change(func(r *record) { r.Mode = 0o755 }),
-		"flushed, and not what is there": change(func(r *record) {
-			r.Boot, r.Synced = "another", []transfer.Range{{To: mib, CRC32C: 1}}
+		"restarted, and not what is there": change(func(r *record) {
+			r.Boot, r.Ranges[0].CRC32C = "another", 1
+			r.Synced = []transfer.Range{{To: mib, CRC32C: 1}}
 		}),
 		"partial file shorter": func(t *testing.T, part, _ string) { require.NoError(t, os.Truncate(part, mib)) },
 		"partial file longer":  func(t *testing.T, part, _ string) { require.NoError(t, os.Truncate(part, 5*mib)) },
@@ -271,15 +272,46 @@ func TestAnUnfinishedDownloadThatCannotBeTrustedIsBegunAnew(t *testing.T) {
 	}
 }
 
-func TestAfterARestartOfTheMachineOnlyWhatWasFlushedCounts(t *testing.T) {
-	_, url, dir := leaveHalf(t)
-	_, notes := partials(t, dir)
-	content := bytes.Buffer{}
-	_, err := content.ReadFrom(testorigin.Content(mib))
+func TestAfterARestartOfTheMachineWhatHasItsCRCCounts(t *testing.T) {
+	crc := parseCRC(t, checksum([]byte(contentOf(mib))))
+	for name, c := range map[string]struct {
+		edit func(*record)
+		want int64
+	}{
+		"a tidy one":   {func(r *record) { r.Boot = "another" }, 2 * mib},
+		"unknown boot": {func(r *record) { r.Boot = "" }, 2 * mib},
+		"a power loss": {func(r *record) {
+			r.Boot, r.Ranges[0].CRC32C = "another", 1
+			r.Synced = []transfer.Range{{To: mib, CRC32C: crc}}
+		}, mib},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, url, dir := leaveHalf(t)
+			_, notes := partials(t, dir)
+			change(c.edit)(t, "", notes[0])
+			assert.Equal(t, c.want, requireWhole(t, url, dir).ResumedFrom)
+		})
+	}
+}
+
+func TestAnInterruptionWhileWhatIsKeptIsProvenLeavesIt(t *testing.T) {
+	_, _, dir := leaveHalf(t)
+	parts, notes := partials(t, dir)
+	note := readFile(t, notes[0])
+	m, err := NewDownloadManager(dir)
 	require.NoError(t, err)
-	crc := parseCRC(t, checksum(content.Bytes()))
-	change(func(r *record) { r.Boot, r.Synced = "another", []transfer.Range{{To: mib, CRC32C: crc}} })(t, "", notes[0])
-	assert.EqualValues(t, mib, requireWhole(t, url, dir).ResumedFrom)
+	spot, err := m.dir.Spot("file")
+	require.NoError(t, err)
+	partial, err := spot.Create(0o666, func([]byte, int64) bool { return true })
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(ErrInterrupted)
+	l := &life{Download: &Download{site: m, name: "file"}, ctx: ctx}
+	l.kept = kept{unproven: true, result: transfer.Result{N: 2 * mib}}
+	require.ErrorIs(t, l.hold(partial), ErrInterrupted)
+	require.NoError(t, m.Close())
+	assert.FileExists(t, parts[0])
+	assert.Equal(t, note, readFile(t, notes[0]))
 }
 
 func parseCRC(t testing.TB, text string) (crc uint32) {
@@ -390,7 +422,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		k, ok := r.keptOf(size, boot)
-		if ok && (k.result.N <= 0 || k.result.N > size) {
+		if ok && k.result.N > size {
 			t.Fatalf("%d of %d bytes are said to be there", k.result.N, size)
 		}
 		if again, ok := parseRecord(r.encode()); !ok || !equalRecords(again, r) {

@@ -82,46 +82,54 @@ func (l *life) followDigests() {
 }
 
 // examine → succeed, resolve, queue (the file that is there is not the one that
-// was asked for), or failed.
+// was asked for, or is gone), or failed.
 func (l *life) examine() step {
 	c := l.currentCheck()
 	entry, known := l.site.entry(l.Download, l.there)
-	verdict := unproven
-	if c != nil && known {
-		verdict = c.provenBy(entry)
+	if !known {
+		entry = fs.Entry{} // of another file
 	}
-	if c != nil && verdict == unproven && l.unresolved(l.examine) {
+	verdict := c.provenBy(entry)
+	if verdict == unproven && l.unresolved(l.examine) {
 		return l.resolve
 	}
-	var need []digest.Algorithm
-	if c != nil && verdict == unproven {
-		need = append(need, c.algorithm())
+	computed, err := l.complete(&entry, c, verdict)
+	switch {
+	case errors.Is(err, errGone):
+		return l.queue
+	case err != nil:
+		return l.fail(err)
+	case verdict == unproven:
+		verdict = c.provenBy(fs.Entry{Digests: entry.Digests})
 	}
-	if _, ok := digestIn(entry.Digests, digest.SHA256); l.cfg.sha256 && !(known && ok) && !slices.Contains(need, digest.SHA256) {
-		need = append(need, digest.SHA256)
-	}
-	if len(need) > 0 {
-		digests, err := l.digestsOfFile(need)
-		if errors.Is(err, errGone) {
-			return l.queue
-		}
-		if err != nil {
-			return l.fail(err)
-		}
-		entry.Digests = joinDigests(entry.Digests, digests)
-		if c != nil && verdict == unproven {
-			verdict = c.provenBy(fs.Entry{Digests: entry.Digests})
-		}
-	}
-	if c != nil && verdict != proven {
+	if verdict != proven {
 		l.cfg.logger.Warn("the file that is there does not have the checksum that is asked for, it is fetched anew", "name", l.name)
 		l.stale = true
+		l.claim = claim{apart: l.claim.apart} // who was waited for has brought something else
 		return l.queue
 	}
-	if len(need) > 0 || c != nil && c.source != [16]byte{} && c.source != entry.CheckedBy {
+	if computed || c.checksBy(entry) {
 		l.remember(entry, known, c)
 	}
 	return l.accept(entry, known)
+}
+
+// complete computes the digests that are asked for and not known of the file that
+// is there, and reports whether there were any.
+func (l *life) complete(e *fs.Entry, c *check, verdict proof) (computed bool, err error) {
+	var need []digest.Algorithm
+	if verdict == unproven {
+		need = append(need, c.algorithm())
+	}
+	if _, ok := digestIn(e.Digests, digest.SHA256); l.cfg.sha256 && !ok && !slices.Contains(need, digest.SHA256) {
+		need = append(need, digest.SHA256)
+	}
+	if len(need) == 0 {
+		return false, nil
+	}
+	digests, err := l.digestsOfFile(need)
+	e.Digests = joinDigests(e.Digests, digests)
+	return true, err
 }
 
 // remember keeps what was computed of a file that is there.
@@ -135,7 +143,7 @@ func (l *life) remember(e fs.Entry, known bool, c *check) {
 			ModTime: l.there.ModTime, Fetched: l.there.ModTime, Digests: e.Digests,
 		}
 	}
-	if c != nil && c.source != [16]byte{} {
+	if c.checksBy(e) {
 		e.CheckedBy = c.source
 	}
 	l.site.record(l.Download, e)

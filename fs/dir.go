@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/afero"
@@ -48,6 +49,7 @@ type Dir struct {
 	config   config
 	entries  *entries
 	twins    *twins
+	tidied   atomic.Bool // no note is left without its partial file
 }
 
 // Open opens the cache directory at path on fsys and makes it, with its parents,
@@ -87,7 +89,7 @@ func (d *Dir) setRoot(fsys afero.Fs) error {
 	if err != nil {
 		return err
 	}
-	d.root, d.fsys = root, rootFs{root}
+	d.root, d.fsys = root, rootFs{root, newOpenFolder(root, partialDir)}
 	return nil
 }
 
@@ -97,8 +99,8 @@ func (d *Dir) Close() error {
 	if d.entries != nil {
 		errs = append(errs, d.entries.close())
 	}
-	if d.root != nil {
-		errs = append(errs, d.root.Close())
+	if own, ok := d.fsys.(rootFs); ok {
+		errs = append(errs, own.partials.close(), d.root.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -167,7 +169,7 @@ func (d *Dir) Spot(name string) (Spot, error) {
 	if err := d.refuseLinks(path.Dir(name)); err != nil {
 		return Spot{}, err
 	}
-	return Spot{fsys: d.fsys, dir: partialDir, stem: key(name), final: name, home: d.path}, nil
+	return Spot{fsys: d.fsys, dir: partialDir, stem: key(name), final: name, home: d.path, suspect: !d.tidied.Load()}, nil
 }
 
 // refuseLinks fails if a part of the folder's path is a link: it may lead to the

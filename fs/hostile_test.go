@@ -43,8 +43,7 @@ func TestACleanerNeverTakesTheNextPartialForALeftOne(t *testing.T) {
 		second, err = create(d, "file", 0o666)
 		assert.NoError(t, err)
 	}}
-	cleaner := *d
-	cleaner.fsys = hook
+	cleaner := &Dir{fsys: hook}
 	require.ErrorIs(t, cleaner.RemoveLeftover(first.temp), os.ErrNotExist)
 	require.NoError(t, second.Commit(SyncNone))
 }

@@ -16,10 +16,6 @@ import (
 // than a weekend, and than any download waits before it tries again.
 const strayAge = 7 * 24 * time.Hour
 
-// noteAge is how old a note without a partial file must be to be removed: who
-// has just made the partial file is about to write it.
-const noteAge = time.Hour
-
 // Leftover is a partial file that nobody was at work on when it was looked at.
 type Leftover struct {
 	Name string // in the directory, among its own files
@@ -85,10 +81,14 @@ func (d *Dir) sortLeftovers(ctx context.Context, now time.Time, kept func(Leftov
 		d.sortLeftover(name, now, kept)
 	}
 	for _, name := range notes {
+		// A note is written after its partial file is made, and removed before it.
 		_, gone := Lstat(d.fsys, strings.TrimSuffix(name, noteSuffix)+partialSuffix)
-		if errors.Is(gone, os.ErrNotExist) && isOlder(d.fsys, name, now, noteAge) {
-			_ = d.fsys.Remove(name) // who comes next tries again
+		if errors.Is(gone, os.ErrNotExist) {
+			err = errors.Join(err, ignoreNotExist(Remove(d.fsys, name)))
 		}
+	}
+	if err == nil && ctx.Err() == nil {
+		d.tidied.Store(true)
 	}
 	return err
 }
@@ -109,6 +109,13 @@ func (d *Dir) sortLeftover(name string, now time.Time, kept func(Leftover)) {
 	case errors.Is(err, errUnknown) && old:
 		_ = d.fsys.Remove(name)
 	}
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func isOlder(fsys afero.Fs, name string, now time.Time, age time.Duration) bool {

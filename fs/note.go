@@ -52,9 +52,6 @@ func (n *note) read() []byte {
 // write replaces the note. A shorter one is padded: cutting the file would be a
 // second step, and a kill could fall between the two.
 func (n *note) write(text []byte) error {
-	if n == nil {
-		return nil
-	}
 	if n.file == nil {
 		if err := n.open(); err != nil {
 			return err

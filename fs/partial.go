@@ -54,6 +54,8 @@ type Partial struct {
 	over        bool       // committed, kept or cancelled
 }
 
+var errRemoved = errors.New("somebody removed the partial file while it was being written")
+
 // errLost says that a cleaner was faster: it removed the new, not yet locked file.
 var errLost = errors.New("partial file removed before it was locked")
 
@@ -195,18 +197,26 @@ func (p *Partial) Adopted() bool { return p.adopted }
 
 // Note replaces what is noted beside the file, for who adopts it one day. It
 // is not flushed to the disk.
-func (p *Partial) Note(text []byte) error { return p.note.write(text) }
+func (p *Partial) Note(text []byte) error {
+	if p.note == nil {
+		return errNoNote
+	}
+	return p.note.write(text)
+}
+
+// errNoNote says that the partial file cannot be adopted, so that nothing is noted.
+var errNoNote = errors.New("partial file of its own")
 
 // DropNote removes the note.
 func (p *Partial) DropNote() error { return p.note.drop() }
 
 // Keep closes the file and leaves it, with its note, to be adopted. Without a
-// note nobody could, so that nothing is left.
+// note, or without locks, nobody could, so that nothing is left.
 func (p *Partial) Keep() error {
 	if !p.end() {
 		return nil
 	}
-	if !p.adopted && !p.note.written() {
+	if p.lock == nil || unlinked(p.lock) || !p.adopted && !p.note.written() {
 		return p.discard()
 	}
 	err := errors.Join(p.close(), p.note.close())
@@ -252,6 +262,9 @@ func (p *Partial) finish(mode SyncMode) error {
 	}
 	if p.perm&0o111 != 0 && p.lock != nil {
 		awaitNoWriter(p.lock)
+	}
+	if p.lock != nil && unlinked(p.lock) {
+		return fmt.Errorf("commit %s: %w", p.final, errRemoved) // its name may be that of another's by now
 	}
 	// Before the rename: after it the note's name may be that of another's.
 	p.forgetNote()
@@ -326,7 +339,12 @@ func (p *Partial) Cancel() error {
 }
 
 func (p *Partial) discard() error {
-	_ = p.close()  // what was written is not wanted any more
+	_ = p.close() // what was written is not wanted any more
+	if p.lock != nil && unlinked(p.lock) {
+		_ = p.note.close() // file and note of that name are another's by now
+		p.unlock()
+		return nil
+	}
 	p.forgetNote() // first: a note without a file is read by nobody
 	err := Remove(p.fsys, p.temp)
 	p.unlock()

@@ -281,3 +281,51 @@ func TestCopyToEndsWithItsContext(t *testing.T) {
 		assert.Equal(t, "text", string(text), "what was there stays")
 	})
 }
+
+func TestAPartialWhoseNameIsAnothersByNowIsNotCommitted(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // what is open keeps its name
+	}
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	first, err := create(d, "file", 0o666)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(d.Path(first.temp)))
+	second, err := create(d, "file", 0o666)
+	require.NoError(t, err)
+	_, err = second.WriteAt([]byte("half"), 0)
+	require.NoError(t, err)
+	require.ErrorIs(t, first.Commit(SyncNone), errRemoved)
+	_, err = d.Stat("file")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, second.Cancel())
+}
+
+func TestANoteWithoutItsFileIsNotTakenForAnothers(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	dest := filepath.Join(t.TempDir(), "dest")
+	sibling, err := SiblingSpot(afero.NewOsFs(), dest)
+	require.NoError(t, err)
+	own, err := d.Spot("file")
+	require.NoError(t, err)
+	for _, spot := range []Spot{sibling, own} {
+		p, err := spot.Create(0o666, nil)
+		require.NoError(t, err)
+		require.NoError(t, p.Note([]byte("of the first")))
+		require.NoError(t, p.Keep())
+		require.NoError(t, spot.fsys.Remove(p.temp))
+		p, err = spot.Create(0o666, nil)
+		require.NoError(t, err)
+		assert.Empty(t, spot.Pulse().Note)
+		require.NoError(t, p.Cancel())
+	}
+	p, err := own.Create(0o666, nil)
+	require.NoError(t, err)
+	require.NoError(t, p.Note([]byte("of the first")))
+	require.NoError(t, p.Keep())
+	require.NoError(t, own.fsys.Remove(p.temp))
+	require.NoError(t, d.Tidy(context.Background(), time.Now(), ignore))
+	assert.Empty(t, own.Pulse().Note)
+	own, err = d.Spot("file")
+	require.NoError(t, err)
+	assert.False(t, own.suspect, "from now on there are none")
+}

@@ -3,6 +3,7 @@ package fs
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/afero"
@@ -10,7 +11,13 @@ import (
 
 // rootFs is an afero.Fs on an os.Root: names are relative to the root, and no
 // symbolic link leads out of it. (afero.BasePathFs follows such links.)
-type rootFs struct{ root *os.Root }
+//
+// os.Root opens a path folder by folder. What every download needs several times,
+// the folder of the partial files, is kept open instead.
+type rootFs struct {
+	root     *os.Root
+	partials *openFolder // nil: none is kept open
+}
 
 var (
 	_ afero.Fs      = rootFs{}
@@ -37,6 +44,9 @@ func (r rootFs) Open(name string) (afero.File, error) {
 }
 
 func (r rootFs) OpenFile(name string, flag int, perm os.FileMode) (afero.File, error) {
+	if base, ok := r.partials.has(name); ok {
+		return file(r.partials.openFile(base, flag, perm))
+	}
 	return file(r.root.OpenFile(filepath.FromSlash(name), flag, perm))
 }
 
@@ -48,11 +58,19 @@ func (r rootFs) MkdirAll(name string, perm os.FileMode) error {
 	return r.root.MkdirAll(filepath.FromSlash(name), perm)
 }
 
-func (r rootFs) Remove(name string) error { return r.root.Remove(filepath.FromSlash(name)) }
+func (r rootFs) Remove(name string) error {
+	if base, ok := r.partials.has(name); ok {
+		return r.partials.remove(base)
+	}
+	return r.root.Remove(filepath.FromSlash(name))
+}
 
 func (r rootFs) RemoveAll(name string) error { return r.root.RemoveAll(filepath.FromSlash(name)) }
 
 func (r rootFs) Rename(from, to string) error {
+	if base, ok := r.partials.has(from); ok && !strings.Contains(to, "/") {
+		return r.partials.renameOut(base, to)
+	}
 	return r.root.Rename(filepath.FromSlash(from), filepath.FromSlash(to))
 }
 
@@ -61,6 +79,10 @@ func (r rootFs) Stat(name string) (os.FileInfo, error) {
 }
 
 func (r rootFs) LstatIfPossible(name string) (os.FileInfo, bool, error) {
+	if base, ok := r.partials.has(name); ok {
+		fi, err := r.partials.lstat(base)
+		return fi, true, err
+	}
 	fi, err := r.root.Lstat(filepath.FromSlash(name))
 	return fi, true, err
 }

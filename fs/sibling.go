@@ -31,7 +31,7 @@ func SiblingSpot(fsys afero.Fs, dest string) (Spot, error) {
 	if len(stem) > maxStem {
 		stem = strings.ToValidUTF8(stem[:maxStem], "")
 	}
-	return Spot{fsys: fsys, dir: dir, stem: "." + stem + "." + key(base), final: filepath.ToSlash(dest)}, nil
+	return Spot{fsys: fsys, dir: dir, stem: "." + stem + "." + key(base), final: filepath.ToSlash(dest), suspect: true}, nil
 }
 
 // hiddenPartial matches the names beside a SiblingSpot's destination.

@@ -26,6 +26,9 @@ type Spot struct {
 	stem  string // of its name
 	final string
 	home  string // the cache directory, for messages; "": none
+	// suspect says that there may be a note without a partial file, which would be
+	// taken for the next one's.
+	suspect bool
 }
 
 // ownSpot is the spot of one of the cache's own files.
@@ -59,6 +62,9 @@ func (s Spot) create(stem string, perm os.FileMode, accept func([]byte, int64) b
 		}
 		switch {
 		case err == nil:
+			if s.suspect && !p.adopted {
+				p.note.remove()
+			}
 			return p, nil
 		case errors.Is(err, errLost), errors.Is(err, errForeign):
 		case errors.Is(err, errUnknown):

@@ -153,6 +153,7 @@ type transferFlags struct {
 	maxTime   durationValue
 	maxSize   sizeValue
 	rate      sizeValue
+	conns     connectionsValue
 	noResume  bool
 	sync      choiceValue
 	force     bool
@@ -179,6 +180,7 @@ func (f *transferFlags) register(s *flagSet) {
 	s.Var(&f.maxTime, "max-time", "give up when the whole command takes longer than `DURATION`; 0: never")
 	s.Var(&f.maxSize, "max-size", "refuse files larger than `SIZE`; 0: none")
 	s.Var(&f.rate, "rate", "receive no more than `SIZE` a second, all files together; 0: any amount")
+	s.Var(&f.conns, "connections", "receive each file over `N` connections; auto: one, and more as long as they make it faster, up to 16")
 	s.BoolVar(&f.noResume, "no-resume", false, "begin at the first byte whatever an earlier call has left, and leave nothing")
 	s.Var(&f.sync, "sync", "what a power loss cannot damage: the file, the directory's entry too, or nothing")
 }
@@ -202,6 +204,7 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 		dlmanager.WithStallTimeout(time.Duration(f.stall)),
 		dlmanager.WithMaxSize(int64(f.maxSize)),
 		dlmanager.WithRateLimit(int64(f.rate)),
+		dlmanager.WithConnections(int(f.conns)),
 		dlmanager.WithSync(modes[f.sync.word]),
 	}
 	for _, h := range headers {

@@ -201,7 +201,11 @@ func (g *getCommand) warnOfLimit(u dlmanager.LimitUsage) {
 
 // warnOfRetry tells why it takes longer.
 func (g *getCommand) warnOfRetry(_ *dlmanager.Download, a dlmanager.Attempt, wait time.Duration) {
-	g.ui.note("%v; trying again in %s", a.Err, shortDuration(wait.Round(100*time.Millisecond)))
+	when := "at once"
+	if wait > 0 {
+		when = "in " + shortDuration(max(wait.Round(100*time.Millisecond), 100*time.Millisecond))
+	}
+	g.ui.note("%v; trying again %s", a.Err, when)
 }
 
 // printResults prints a line for each argument. It prints all at once, so that

@@ -195,5 +195,5 @@ func (p *plan) setLabels() {
 
 // seconds is how long the download took.
 func (j *job) seconds() float64 {
-	return j.result.Elapsed.Round(time.Millisecond).Seconds()
+	return float64(j.result.Elapsed.Round(time.Millisecond).Milliseconds()) / 1000
 }

@@ -102,7 +102,7 @@ func (v *view) addOver(j *job) {
 	v.done++
 	if o := j.result.Origin; o == dlmanager.OriginFetched || o == dlmanager.OriginResumed {
 		v.fetched++
-		v.landed += j.result.Bytes
+		v.landed += j.result.WireBytes
 	}
 	v.addBytes(j.result.Bytes, j.result.Bytes)
 }

@@ -83,7 +83,7 @@ func amounts(current, total int64, rate float64, why string) string {
 func waitsFor(r row) string {
 	switch {
 	case r.awaited != "":
-		return r.awaited + " fetches it"
+		return "in " + r.awaited
 	case r.state == "verifying":
 		return "checking"
 	case r.state == "landing":

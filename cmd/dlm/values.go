@@ -55,6 +55,34 @@ func (v *durationValue) String() string {
 
 func (v *durationValue) Type() string { return "DURATION" }
 
+// connectionsValue is how many connections a file may have; 0: as many as help.
+type connectionsValue int
+
+// maxConnectionsAsked keeps a slip of the finger from being an attack.
+const maxConnectionsAsked = 64
+
+func (v *connectionsValue) Set(text string) error {
+	if text == "auto" {
+		*v = 0
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxConnectionsAsked {
+		return fmt.Errorf("%q is neither auto nor a number from 1 to %d", text, maxConnectionsAsked)
+	}
+	*v = connectionsValue(n)
+	return nil
+}
+
+func (v *connectionsValue) String() string {
+	if *v == 0 {
+		return "auto"
+	}
+	return strconv.Itoa(int(*v))
+}
+
+func (v *connectionsValue) Type() string { return "N" }
+
 // shortDuration is d as people write it: 10m, and not 10m0s.
 func shortDuration(d time.Duration) string {
 	text := d.String()

@@ -22,7 +22,7 @@ const (
 	// worthFirst and worthMore are how much longer the download has to last, at the
 	// present rate, for a second connection to be tried, and for more when that has
 	// helped.
-	worthFirst = 2 * time.Second
+	worthFirst = 3 * time.Second
 	worthMore  = 500 * time.Millisecond
 	// firstRest is how long nothing is tried after a trial that did not help; each
 	// one makes it twice as long.

@@ -139,6 +139,7 @@ func (t *team) add(release func()) bool {
 		defer release()
 		defer w.stop()
 		t.ended(l.run(nil))
+		l.leave.Store(true) // nobody waits for its first byte
 	})
 	return true
 }

@@ -20,6 +20,9 @@ const (
 	// end is still there: before the boxes on the way forget it, which takes the
 	// hastiest about a minute.
 	keepAlive = 30 * time.Second
+	// readBuffer holds a header and a body of one page, so that a small file is one
+	// read and one write. Large bodies go around it.
+	readBuffer = 8 << 10
 )
 
 // NewTransport returns a transport for downloads: go-cleanhttp's pooled one,
@@ -34,6 +37,7 @@ func NewTransport() *http.Transport {
 	t := cleanhttp.DefaultPooledTransport()
 	t.DisableCompression = true
 	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
+	t.ReadBufferSize = readBuffer
 	t.MaxIdleConns = 0 // bounded per host
 	t.MaxIdleConnsPerHost = idlePerHost
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}

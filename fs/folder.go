@@ -1,0 +1,134 @@
+package fs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// openFolder is a folder of a root that is kept open: what is in it is reached in one
+// step. Should it be removed, it is opened anew when it is there again. It is safe
+// for concurrent use. A nil openFolder has nothing.
+type openFolder struct {
+	root *os.Root
+	name string // below root
+
+	mu   sync.RWMutex // guards all below, and keeps them open while they are used
+	self *os.Root     // nil: not open
+	home *os.File     // root itself
+	dir  *os.File     // self
+}
+
+func newOpenFolder(root *os.Root, name string) *openFolder {
+	return &openFolder{root: root, name: name}
+}
+
+// has reports whether the name is that of a file directly in the folder.
+func (f *openFolder) has(name string) (base string, ok bool) {
+	if f == nil {
+		return "", false
+	}
+	base, ok = strings.CutPrefix(name, f.name+"/")
+	return base, ok && base != "" && base != "." && base != ".." && !strings.ContainsAny(base, `/\`)
+}
+
+// with calls fn while the folder is open. It is opened anew after fn has found
+// nothing: perhaps it is another one by now.
+func (f *openFolder) with(fn func() error) error {
+	f.mu.RLock()
+	if f.self == nil {
+		f.mu.RUnlock()
+		if err := f.open(); err != nil {
+			return err
+		}
+		f.mu.RLock()
+	}
+	if f.self == nil { // closed at this very moment
+		f.mu.RUnlock()
+		return os.ErrClosed
+	}
+	err := fn()
+	f.mu.RUnlock()
+	if errors.Is(err, os.ErrNotExist) && f.isGone() {
+		_ = f.close() // read-only: nothing to lose
+	}
+	return err
+}
+
+func (f *openFolder) open() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.self != nil {
+		return nil
+	}
+	self, err := f.root.OpenRoot(filepath.FromSlash(f.name))
+	if err != nil {
+		return err
+	}
+	dir, err := self.Open(".")
+	if err != nil {
+		return errors.Join(err, self.Close())
+	}
+	home, err := f.root.Open(".")
+	if err != nil {
+		return errors.Join(err, self.Close(), dir.Close())
+	}
+	f.self, f.dir, f.home = self, dir, home
+	return nil
+}
+
+// isGone reports whether the name leads elsewhere by now.
+func (f *openFolder) isGone() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.self == nil {
+		return false
+	}
+	open, err := f.dir.Stat()
+	if err != nil {
+		return true
+	}
+	there, err := f.root.Lstat(filepath.FromSlash(f.name))
+	return err != nil || !os.SameFile(open, there)
+}
+
+func (f *openFolder) close() error {
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.self == nil {
+		return nil
+	}
+	err := errors.Join(f.self.Close(), f.dir.Close(), f.home.Close())
+	f.self, f.dir, f.home = nil, nil, nil
+	return err
+}
+
+func (f *openFolder) openFile(base string, flag int, perm os.FileMode) (file *os.File, err error) {
+	err = f.with(func() error {
+		file, err = f.openIn(base, flag, perm)
+		return err
+	})
+	return file, err
+}
+
+func (f *openFolder) lstat(base string) (fi os.FileInfo, err error) {
+	err = f.with(func() error {
+		fi, err = f.self.Lstat(base)
+		return err
+	})
+	return fi, err
+}
+
+func (f *openFolder) remove(base string) error {
+	return f.with(func() error { return f.self.Remove(base) })
+}
+
+// renameOut gives a file a name directly in the root.
+func (f *openFolder) renameOut(base, to string) error {
+	return f.with(func() error { return f.renameTo(base, to) })
+}

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package fs
+
+import (
+	"os"
+	"path/filepath"
+)
+
+func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, error) {
+	return f.self.OpenFile(base, flag, perm)
+}
+
+func (f *openFolder) renameTo(base, to string) error {
+	return f.root.Rename(filepath.FromSlash(f.name+"/"+base), filepath.FromSlash(to))
+}

@@ -1,0 +1,51 @@
+//go:build unix
+
+package fs
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// openIn opens a file in the folder. It follows no link, so that there is nothing
+// for os.Root to guard against; that would set up each file for polling, at five
+// system calls more.
+func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, error) {
+	var fd int
+	err := at(f.dir, func(dir int) (err error) {
+		fd, err = unix.Openat(dir, base, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
+		return err
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "openat", Path: f.name + "/" + base, Err: err}
+	}
+	return os.NewFile(uintptr(fd), f.name+"/"+base), nil
+}
+
+func (f *openFolder) renameTo(base, to string) error {
+	err := at(f.dir, func(dir int) error {
+		return at(f.home, func(home int) error { return unix.Renameat(dir, base, home, to) })
+	})
+	if err != nil {
+		return &os.LinkError{Op: "renameat", Old: f.name + "/" + base, New: to, Err: err}
+	}
+	return nil
+}
+
+// at calls fn with the folder's descriptor, again if a signal came in between.
+func at(dir *os.File, fn func(fd int) error) error {
+	conn, err := dir.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	err = conn.Control(func(fd uintptr) {
+		for result = fn(int(fd)); result == unix.EINTR; result = fn(int(fd)) {
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return result
+}
