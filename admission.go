@@ -149,6 +149,7 @@ func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.I
 	info, err := m.lookAgain(ctx, d, waited || !looked)
 	if info != nil || err != nil {
 		p.ticket.leave()
+		m.setTicket(d, nil)
 		return nil, info, err
 	}
 	return m.hold(d, p.ticket), nil, nil

@@ -19,8 +19,7 @@ const (
 // await → examine (somebody else has fetched the file), queue (he has given up, or
 // is frozen), or failed. Who waits leaves its place to another.
 func (l *life) await() step {
-	l.release()
-	l.release = func() {}
+	l.leavePlace()
 	l.enter(StateAwaiting)
 	defer l.setHolder("")
 	l.claim = claim{awaited: true, before: l.site.present(l.Download)}

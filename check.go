@@ -59,6 +59,7 @@ func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }
 type check struct {
 	spec   digest.Spec
 	source [16]byte        // hash of the checksum file's URL; zero: there is none
+	names  []string        // under which a checksum file may know the file
 	want   []digest.Digest // any of these will do; nil: the checksum file has not been read yet
 }
 
@@ -69,7 +70,7 @@ func newCheck(text string, fsys afero.Fs, names []string) (*check, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &check{spec: spec, want: spec.Digests()}
+	c := &check{spec: spec, names: names, want: spec.Digests()}
 	if u := spec.URL(); u != nil {
 		c.source = identity(u)
 	}
@@ -80,15 +81,15 @@ func newCheck(text string, fsys afero.Fs, names []string) (*check, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read checksum file: %w", err)
 	}
-	if err := c.resolve(content, names); err != nil {
+	if err := c.resolve(content); err != nil {
 		return nil, fmt.Errorf("checksum file %s: %w", spec.Path(), err)
 	}
 	return c, nil
 }
 
 // resolve takes the digest from the checksum file's content.
-func (c *check) resolve(content []byte, names []string) error {
-	found, err := digest.Find(content, names...)
+func (c *check) resolve(content []byte) error {
+	found, err := digest.Find(content, c.names...)
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,10 @@ const (
 
 // with compares what is asked for by two callers of one destination.
 func (c *check) with(other *check) relation {
-	if c.spec.String() == other.spec.String() || slices.Equal(c.want, other.want) && c.want != nil {
+	switch resolved := c.want != nil && other.want != nil; {
+	case resolved && slices.Equal(c.want, other.want):
+		return agrees
+	case !resolved && c.spec.String() == other.spec.String() && slices.Equal(c.names, other.names):
 		return agrees
 	}
 	if c.want == nil || other.want == nil || c.algorithm() != other.algorithm() ||

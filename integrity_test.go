@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -268,4 +269,53 @@ func TestTheCallersOwnCheck(t *testing.T) {
 	d = m.Download(o.ServeSize("/large", 2*mib, tagged), "large", WithVerify(func(context.Context, io.ReaderAt, int64) error { return bad }))
 	require.ErrorIs(t, d.Wait(), bad)
 	requireNothingUnfinished(t, dir)
+}
+
+func TestADigestOfAnEarlierFileProvesNothing(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/file", []byte("content"))
+	m := newManager(t)
+	d := m.Download(url, "file", WithChecksum(sha256Of("content")))
+	require.NoError(t, d.Wait())
+	require.NoError(t, os.WriteFile(d.Dest(), []byte("spoiled by somebody"), 0o666))
+	d = m.Download(url, "file", WithChecksum(sha256Of("content")), WithSHA256())
+	require.NoError(t, d.Wait())
+	assert.Equal(t, OriginFetched, d.Result().Origin)
+	requireContent(t, "content", d.Dest())
+}
+
+func TestACheckThatComesTooLateForAHitIsMadeAfterIt(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/file", []byte("content"))
+	m := newManager(t)
+	require.NoError(t, m.Download(url, "file").Wait())
+	var late *Download
+	d := m.Download(url, "file", WithProgress(func(d *Download, _, _ int64) {
+		if late == nil {
+			late = m.Download(url, "file", WithChecksum(sha256Of("other")))
+		}
+	}))
+	require.NoError(t, d.Wait())
+	require.NotSame(t, d, late)
+	require.ErrorIs(t, late.Wait(), ErrChecksum)
+}
+
+func TestWhatIsFetchedAnewKeepsToTheQueue(t *testing.T) {
+	o := testorigin.New(t)
+	m := newManager(t, WithMaxConcurrent(1), WithSizeLimit(mib))
+	for i := range 3 { // places and holds are given back each time
+		url := o.Serve("/file", nil, testorigin.Sequence(testorigin.Body([]byte("old")), testorigin.Body([]byte("new"))))
+		name := fmt.Sprint("file", i)
+		require.NoError(t, m.Download(url, name).Wait())
+		require.NoError(t, m.Download(url, name, WithChecksum(sha256Of("new"))).Wait())
+	}
+	m.queue.mu.Lock()
+	free := m.queue.free
+	m.queue.mu.Unlock()
+	assert.Equal(t, 1, free)
+	m.limit.mu.Lock()
+	defer m.limit.mu.Unlock()
+	for _, d := range m.limit.dirs {
+		assert.Empty(t, d.holds)
+	}
 }

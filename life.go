@@ -81,8 +81,10 @@ func (l *life) begin() step {
 	if err := l.announce(); err != nil {
 		return l.fail(err)
 	}
-	if err := l.parse(); err != nil {
-		return l.fail(err)
+	if l.url == nil { // its manager has not done it
+		if err := l.parse(); err != nil {
+			return l.fail(err)
+		}
 	}
 	l.throttle = newThrottle(l.cfg.rate)
 	l.client, l.idle = l.openClient()
@@ -100,6 +102,7 @@ func (d *Download) announce() error {
 // queue → resolve, create, transfer (when it is not the first time), examine
 // (somebody else has fetched it), or failed.
 func (l *life) queue() step {
+	l.leavePlace()
 	release, there, err := l.site.admit(l.ctx, l.Download)
 	if err != nil {
 		return l.fail(err)
@@ -125,14 +128,21 @@ func (l *life) begun() step {
 	return l.create
 }
 
-// found reports a file that is there to the observers.
+// leavePlace gives back the place in the queue, if it has one.
+func (l *life) leavePlace() {
+	l.release()
+	l.release = func() {}
+}
+
+// found reports a file that is there to the observers. e is what is known of it.
 func (d *Download) found(info fs.Info, e fs.Entry, known bool) (Result, error) {
+	if !known {
+		e = fs.Entry{} // of another file
+	}
 	d.meter.total.Store(info.Size)
 	d.meter.current.Store(info.Size)
-	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: !known || !e.Unproven}
-	if known {
-		result.CRC32C, result.ETag, result.LastModified = e.CRC32C, e.ETag, e.LastModified
-	}
+	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: !e.Unproven}
+	result.CRC32C, result.ETag, result.LastModified = e.CRC32C, e.ETag, e.LastModified
 	result.Digest = firstDigest(e.Digests)
 	return result, d.observers.notify(d, info.Size, info.Size)
 }
@@ -331,8 +341,7 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 // pause → queue, or failed. Who waits leaves its place to another.
 func (l *life) pause() step {
 	l.enter(StateWaiting)
-	l.release()
-	l.release = func() {}
+	l.leavePlace()
 	timer := time.NewTimer(l.wait)
 	defer timer.Stop()
 	select {

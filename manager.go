@@ -210,16 +210,19 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 }
 
 // settles reports whether the file that is there is all that is asked for, as far
-// as can be told without reading it.
+// as can be told without reading it. If it is, no check is adopted any more.
 func (m *DownloadManager) settles(d *Download, there *fs.Info) bool {
-	if d.check == nil && !d.cfg.sha256 {
+	c := d.seal()
+	if c == nil && !d.cfg.sha256 {
 		return true
 	}
 	entry, known := m.dir.Entry(d.name, *there)
-	if _, ok := digestIn(entry.Digests, digest.SHA256); d.cfg.sha256 && !ok {
-		return false
+	_, hashed := digestIn(entry.Digests, digest.SHA256)
+	if known && (hashed || !d.cfg.sha256) && c.provenBy(entry) == proven {
+		return true
 	}
-	return known && d.check.provenBy(entry) == proven
+	d.unseal()
+	return false
 }
 
 // settle ends a download that has nothing to fetch, in the caller's goroutine.
@@ -237,7 +240,7 @@ func (m *DownloadManager) settle(d *Download, there *fs.Info, err error) {
 	if err == nil {
 		var entry fs.Entry
 		var known bool
-		if d.check != nil || d.cfg.sha256 { // a plain hit needs no entry
+		if d.currentCheck() != nil || d.cfg.sha256 { // a plain hit needs no entry
 			entry, known = m.dir.Entry(d.name, *there)
 		}
 		result, err = d.found(*there, entry, known)

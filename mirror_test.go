@@ -66,6 +66,7 @@ func TestWhenAllMirrorsFailAllIsSaid(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 	require.ErrorContains(t, err, "404")
 	require.ErrorContains(t, err, "503")
+	assert.Equal(t, 1, second.Count("/file"), "each is asked once")
 	require.ErrorContains(t, managerAt(t, dir).Download(url, "file", WithMirrors("ftp://h/x")).Wait(), "mirror")
 }
 

@@ -73,8 +73,7 @@ func (l *life) giveBack() {
 		_ = l.partial.Cancel() // it has landed, or was kept or removed, or somebody else fetched the file
 	}
 	l.room.release()
-	l.release()
-	l.release = func() {}
+	l.leavePlace()
 }
 
 // errExited is the outcome of a download whose goroutine was ended from within

@@ -30,7 +30,7 @@ func (l *life) resolve() step {
 		return l.retry(err, wait, again)
 	}
 	resolved := *c
-	if err := resolved.resolve(content.Bytes(), checkNames(l.url, l.name)); err != nil {
+	if err := resolved.resolve(content.Bytes()); err != nil {
 		return l.fail(fmt.Errorf("checksum file %s: %w", transfer.Redact(u), err))
 	}
 	l.setCheck(&resolved)
@@ -105,8 +105,12 @@ func (l *life) examine() step {
 	if verdict != proven {
 		l.cfg.logger.Warn("the file that is there does not have the checksum that is asked for, it is fetched anew", "name", l.name)
 		l.stale = true
+		l.joined = false
 		l.claim = claim{apart: l.claim.apart} // who was waited for has brought something else
 		return l.queue
+	}
+	if l.seal() != c {
+		return l.examine // with the one that was adopted meanwhile
 	}
 	if computed || c.checksBy(entry) {
 		l.remember(entry, known, c)
@@ -287,6 +291,13 @@ func (d *Download) seal() *check {
 	defer d.mu.Unlock()
 	d.sealed = true
 	return d.check
+}
+
+// unseal lets checks be adopted again.
+func (d *Download) unseal() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sealed = false
 }
 
 // join reports whether who asks for c can have the outcome of this download,
