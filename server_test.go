@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -49,21 +48,17 @@ func waitWhole(t testing.TB, want string, m *DownloadManager, d *Download) Resul
 	return d.Result()
 }
 
-// fetchInVain downloads with up to three requests, without waits, and asserts that
-// there is no file in the end, and nothing else that nobody can go on from. It
-// returns the error.
+// fetchInVain downloads a file of less than 1 MiB with up to three requests, without
+// waits, and asserts that there is nothing in the end. It returns the error.
 func fetchInVain(t testing.TB, url string, opts ...DownloadOption) error {
 	t.Helper()
-	m, err := NewDownloadManager(filepath.Join(t.TempDir(), "cache"), WithStrategy(shortly(3)))
-	require.NoError(t, err)
+	m := newManager(t, WithStrategy(shortly(3)))
 	d := m.Download(url, "file", opts...)
-	err = d.Wait()
+	err := d.Wait()
 	require.Error(t, err)
 	require.NoFileExists(t, d.Dest())
-	parts, notes := partials(t, m.dir.Root())
-	require.Len(t, notes, len(parts))
+	requireNothingUnfinished(t, m.dir.Root())
 	require.ErrorIs(t, m.Wait(), err)
-	require.NoError(t, m.Close())
 	return err
 }
 

@@ -71,6 +71,24 @@ try_nginx() {
 		sed -e "s|@HTTP@|$http|g" -e "s|@ROOT@|$root|g" "$locations" >"$dir/locations.conf"
 	fi
 	nginx_conf "$root" "$dir" "$plain" "$tls" >"$dir/nginx.conf"
+	run_nginx
+}
+
+# restart_nginx starts the server again where stop_nginx has ended it: same
+# ports, same log.
+restart_nginx() {
+	local try
+	for try in 1 2 3 4 5; do
+		if run_nginx; then
+			return
+		fi
+		echo "nginx did not come back (try $try)" >&2
+	done
+	return 1
+}
+
+run_nginx() {
+	local dir=$work/nginx
 	nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf" </dev/null >"$dir/stdout" 2>&1 &
 	nginx_pid=$!
 	local deadline=$((SECONDS + 10))
