@@ -319,3 +319,33 @@ func TestWhatIsFetchedAnewKeepsToTheQueue(t *testing.T) {
 		assert.Empty(t, d.holds)
 	}
 }
+
+func TestAChecksumFileAdoptedInATransferThatGoesOn(t *testing.T) {
+	o := testorigin.New(t)
+	gate := make(chan struct{})
+	content := contentOf(4 * mib)
+	url := o.ServeSize("/file", 4*mib, tagged, testorigin.Sequence(
+		testorigin.All(testorigin.GateAfter(mib, gate), testorigin.CutAfter(2*mib)), testorigin.Status(403, ""), testorigin.OK()))
+	o.Serve("/sums", []byte(sha256Of(content)[7:]+"  file\n"))
+	m := newManager(t, WithStrategy(noWait{}))
+	d := m.Download(url, "file")
+	<-o.Arrived("/file", 1)
+	require.Same(t, d, m.Download(url, "file", WithChecksum(o.URL("/sums"))))
+	close(gate)
+	require.NoError(t, d.Wait())
+	assert.Equal(t, sha256Of(content), d.Result().Digest)
+}
+
+func TestAChecksumProvesTheEndOfWhatIsThere(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/file", []byte("content"), testorigin.CloseDelimited())
+	m := newManager(t)
+	d := m.Download(url, "file", WithSHA256())
+	require.NoError(t, d.Wait())
+	require.False(t, d.Result().Verified)
+	for _, opts := range [][]DownloadOption{{WithChecksum(sha256Of("content"))}, {WithSHA256()}} {
+		d = m.Download(url, "file", opts...)
+		require.NoError(t, d.Wait())
+		assert.True(t, d.Result().Verified)
+	}
+}

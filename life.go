@@ -44,7 +44,8 @@ type life struct {
 	digests      *digest.Stream     // nil: none are computed on the way
 	digested     []digest.Algorithm // its
 	sums         []digest.Digest    // of the whole
-	pieced       bool               // parts were put together that only a digest can tell the fit of
+	pieced       bool               // what is stored came with several requests
+	restarted    bool               // because they did not fit
 	sender       int                // which source sent what is stored
 	expiredOnce  bool               // and nothing has come since
 	mirror       int                // which source is asked: 0 for the URL
@@ -141,7 +142,7 @@ func (d *Download) found(info fs.Info, e fs.Entry, known bool) (Result, error) {
 	}
 	d.meter.total.Store(info.Size)
 	d.meter.current.Store(info.Size)
-	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: !e.Unproven}
+	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: !e.Unproven || d.checked()}
 	result.CRC32C, result.ETag, result.LastModified = e.CRC32C, e.ETag, e.LastModified
 	result.Digest = firstDigest(e.Digests)
 	return result, d.observers.notify(d, info.Size, info.Size)

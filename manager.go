@@ -114,7 +114,7 @@ func (m *DownloadManager) chooseLimit() *PersistLimit {
 // is only a label: it stands for a file or a download of the same URL alone, and
 // else fails with ErrNameTaken.
 //
-// Of the options of one who joins, only WithProgress counts.
+// Of the options of one who joins, only WithProgress and WithChecksum count.
 func (m *DownloadManager) Download(url, name string, opts ...DownloadOption) *Download {
 	d := &Download{site: m}
 	cfg := m.cfg.defaults
@@ -218,7 +218,8 @@ func (m *DownloadManager) settles(d *Download, there *fs.Info) bool {
 	}
 	entry, known := m.dir.Entry(d.name, *there)
 	_, hashed := digestIn(entry.Digests, digest.SHA256)
-	if known && (hashed || !d.cfg.sha256) && c.provenBy(entry) == proven {
+	news := c != nil && (entry.Unproven || c.checksBy(entry)) // to be remembered
+	if known && !news && (hashed || !d.cfg.sha256) && c.provenBy(entry) == proven {
 		return true
 	}
 	d.unseal()

@@ -46,6 +46,10 @@ func (l *life) leave(failure error) (kept bool, err error) {
 
 // isFinal reports whether nobody is going to want the rest after such a failure.
 func isFinal(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok { // of several sources: the last one's counts
+		all := many.Unwrap()
+		err = all[len(all)-1]
+	}
 	for _, final := range []error{ErrCanceled, ErrTooLarge, ErrTooSmall, ErrChecksum, errChanged} {
 		if errors.Is(err, final) {
 			return true

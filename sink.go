@@ -15,11 +15,10 @@ var _ transfer.Sink = (*life)(nil)
 func (l *life) Start(head transfer.Head, from transfer.Source, at int64) error {
 	stored := l.fetched
 	stored.Head, stored.From = head, from
+	l.pieced = at > 0
 	if at == 0 {
 		stored = stored.WithRanges(nil)
-		l.resumed, l.pieced = 0, false
-	} else if l.resumed > 0 || from != l.fetched.From || !head.Resumable() {
-		l.pieced = true
+		l.resumed = 0
 	}
 	if err := l.reserve(max(head.Total, at)); err != nil {
 		return err

@@ -30,6 +30,7 @@ func (l *life) nextSource(err error, again bool) bool {
 		return false
 	}
 	l.mirror++
+	l.restarted = false
 	l.tries = Attempt{Offset: l.fetched.N}
 	l.passed = append(l.passed, err)
 	return true

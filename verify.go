@@ -62,7 +62,7 @@ func (l *life) algorithms(c *check) []digest.Algorithm {
 	if l.cfg.sha256 {
 		all = append(all, digest.SHA256)
 	}
-	if c != nil && !slices.Contains(all, c.algorithm()) {
+	if c != nil && c.want != nil && !slices.Contains(all, c.algorithm()) { // else it is read at the end
 		all = append(all, c.algorithm())
 	}
 	return all
@@ -112,7 +112,7 @@ func (l *life) examine() step {
 	if l.seal() != c {
 		return l.examine // with the one that was adopted meanwhile
 	}
-	if computed || c.checksBy(entry) {
+	if computed || c.checksBy(entry) || c != nil && entry.Unproven {
 		l.remember(entry, known, c)
 	}
 	return l.accept(entry, known)
@@ -150,6 +150,7 @@ func (l *life) remember(e fs.Entry, known bool, c *check) {
 	if c.checksBy(e) {
 		e.CheckedBy = c.source
 	}
+	e.Unproven = e.Unproven && c == nil
 	l.site.record(l.Download, e)
 }
 
@@ -245,11 +246,12 @@ func (l *life) cause(err error) error {
 func (l *life) mismatch(c *check, digests []digest.Digest) step {
 	got := slices.IndexFunc(digests, func(d digest.Digest) bool { return d.Algorithm == c.algorithm() })
 	err := &ChecksumError{URL: l.fetched.FinalURL, Want: c.text(), Got: digests[got].String()}
-	pieced := l.pieced
+	again := l.pieced && !l.restarted
 	if restart := l.restart(); restart != nil {
 		return l.fail(restart)
 	}
-	if pieced {
+	if again {
+		l.restarted = true
 		l.cfg.logger.Warn("what was put together from parts has another checksum, it is fetched anew", "name", l.name, "error", err)
 		return l.transfer
 	}

@@ -122,7 +122,7 @@ func isUsage(err error) bool {
 // isRefusal reports whether a server or a proxy wants other credentials.
 func isRefusal(err error) bool {
 	status, ok := errors.AsType[*dlmanager.StatusError](err)
-	return ok && (status.Code == 401 || status.Code == 403 || status.Code == 407)
+	return ok && (status.Code == 401 || status.Code == 403 || status.Code == 407) && !dlmanager.IsTemporary(status)
 }
 
 // isTLS reports whether the two sides do not trust or do not understand each

@@ -66,7 +66,9 @@ func withKept(err error, kept int64) error {
 
 func statusHint(e *dlmanager.StatusError) string {
 	switch {
-	case e.Code == 401 || e.Code == 403:
+	case e.Exhausted && e.RetryAfter == 0:
+		return "the server counts requests, and there were too many: try again later"
+	case (e.Code == 401 || e.Code == 403) && !dlmanager.IsTemporary(e):
 		return "the server wants credentials, or others: --header 'Authorization: …', or a netrc file"
 	case e.Code == 407:
 		return "the proxy wants credentials: put user:password@ before its host in HTTPS_PROXY"

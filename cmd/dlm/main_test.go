@@ -77,6 +77,7 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/v2/sums", []byte("two\n"))
 	o.Serve("/gone", nil, testorigin.Status(http.StatusGone, "gone"))
 	o.Serve("/busy", nil, testorigin.Status(http.StatusServiceUnavailable, "busy"), testorigin.RetryAfter("7"))
+	o.Serve("/quota", nil, testorigin.Status(http.StatusForbidden, "slow down"), testorigin.Header("X-RateLimit-Remaining", "0"))
 	o.Serve("/teapot", nil, testorigin.Status(http.StatusTeapot, "short and stout"))
 	o.Serve("/login", []byte("secret\n"), testorigin.RequireBasicAuth("user", "word"))
 	o.Serve("/token", []byte("secret\n"), testorigin.RequireHeader("X-Token", "s3cret"))
