@@ -1,6 +1,7 @@
 package dlmanager
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
@@ -58,7 +59,7 @@ func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }
 // check is the digest that a file must have, as far as that is known.
 type check struct {
 	spec   digest.Spec
-	source [16]byte        // hash of the checksum file's URL; zero: there is none
+	source [16]byte        // hash of the checksum file's URL and of the names; zero: there is no URL
 	names  []string        // under which a checksum file may know the file
 	want   []digest.Digest // any of these will do; nil: the checksum file has not been read yet
 }
@@ -72,7 +73,9 @@ func newCheck(text string, fsys afero.Fs, names []string) (*check, error) {
 	}
 	c := &check{spec: spec, names: names, want: spec.Digests()}
 	if u := spec.URL(); u != nil {
-		c.source = identity(u)
+		id := identity(u)
+		sum := sha256.Sum256(append(id[:], strings.Join(names, "\x00")...))
+		c.source = [16]byte(sum[:])
 	}
 	if spec.Path() == "" {
 		return c, nil

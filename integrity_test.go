@@ -11,12 +11,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dlmanager/dlmanager/internal/faultfs"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
@@ -348,4 +351,45 @@ func TestAChecksumProvesTheEndOfWhatIsThere(t *testing.T) {
 		require.NoError(t, d.Wait())
 		assert.True(t, d.Result().Verified)
 	}
+}
+
+func TestOneChecksumFileForTwoURLs(t *testing.T) {
+	o := testorigin.New(t)
+	a, b := o.Serve("/a", []byte("a")), o.Serve("/b", []byte("b"))
+	sums := o.Serve("/sums", []byte(sha256Of("a")[7:]+"  a\n"+sha256Of("b")[7:]+"  b\n"))
+	m := newManager(t)
+	require.NoError(t, m.Download(a, "name", WithChecksum(sums)).Wait())
+	d := m.Download(b, "name", WithChecksum(sums))
+	require.NoError(t, d.Wait())
+	requireContent(t, "b", d.Dest())
+}
+
+func TestAFileThatCannotBeReadIsNotHashedForEver(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/file", []byte("content"))
+	faulty := faultfs.New(afero.NewOsFs())
+	m := newManager(t, WithFs(faulty))
+	require.NoError(t, m.Download(url, "file").Wait())
+	faulty.Fail(faultfs.OpOpen, func(name string) bool { return filepath.Base(name) == "file" }, os.ErrPermission)
+	require.ErrorIs(t, m.Download(url, "file", WithChecksum(sha256Of("content"))).Wait(), os.ErrPermission)
+}
+
+func TestPartsThatOnlyADigestJoinsAreNotGoneOnFromWithoutOne(t *testing.T) {
+	a, b := contentOf(4*mib), strings.Repeat("b", 4*mib)
+	o := testorigin.New(t)
+	url := o.Serve("/file", nil, testorigin.Sequence(
+		testorigin.All(testorigin.Body([]byte(a)), testorigin.CutAfter(2*mib)),                        // no validator
+		testorigin.All(testorigin.Body([]byte(b)), testorigin.ETag(`"v1"`), testorigin.CutAfter(mib)), // other content
+		testorigin.All(testorigin.Body([]byte(a)), testorigin.ETag(`"v1"`))))
+	dir := filepath.Join(t.TempDir(), "cache")
+	for range 2 {
+		m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithChecksum(sha256Of(a)))
+		require.NoError(t, err)
+		require.Error(t, m.Download(url, "file").Wait())
+		require.NoError(t, m.Close())
+	}
+	m := managerAt(t, dir)
+	d := m.Download(url, "file")
+	require.NoError(t, d.Wait())
+	requireSame(t, 4*mib, d.Dest())
 }

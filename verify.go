@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/dlmanager/dlmanager/fs"
@@ -171,8 +172,11 @@ var errGone = errors.New("the file was removed while it was read")
 // digestsOfFile reads the file that is there.
 func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, error) {
 	f, err := l.site.open(l.Download)
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, errGone
+	}
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close() // read-only: nothing to lose
 	return digestsOf(l.ctx, f, l.there.Size, algorithms)

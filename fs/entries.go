@@ -23,7 +23,7 @@ type Entry struct {
 	ETag         string
 	LastModified string
 	Digests      string   // "sha256:…" and others, separated by spaces; "": none is known
-	CheckedBy    [16]byte // hash of the URL of a checksum file that it was checked by; zero: none
+	CheckedBy    [16]byte // identifies the entry of a checksum file that it was checked by; zero: none
 	Unproven     bool     // nothing proved that its end was the end
 }
 
@@ -223,7 +223,10 @@ func (d *Dir) Entry(name string, info Info) (Entry, bool) {
 		return Entry{}, false
 	}
 	entry, ok := e.byName[name]
-	return entry, ok && entry.describes(info)
+	if !ok || !entry.describes(info) {
+		return Entry{}, false
+	}
+	return entry, true
 }
 
 // tidy reads the journal, and writes it anew if most of it is out of date.

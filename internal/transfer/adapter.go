@@ -24,6 +24,11 @@ const (
 	// helped.
 	worthFirst = 3 * time.Second
 	worthMore  = 500 * time.Millisecond
+	// fastEnough is the rate, in bytes per second, of one connection that is not to be
+	// helped: no server limits each connection to so much (object stores give some
+	// 100 MB/s), so that it is this machine or its network that has no more. With
+	// several, processors that are busy already would only be busier.
+	fastEnough = 400 << 20
 	// firstRest is how long nothing is tried after a trial that did not help; each
 	// one makes it twice as long.
 	firstRest = 10 * time.Second
@@ -94,7 +99,7 @@ func (a *adapter) try(now time.Duration, rate float64, left int64, active, more,
 	if active == 1 {
 		worth = worthFirst
 	}
-	if active >= most || rate <= 0 || float64(left) < rate*worth.Seconds() {
+	if active >= most || rate <= 0 || active == 1 && rate > fastEnough || float64(left) < rate*worth.Seconds() {
 		return active
 	}
 	a.base, a.before, a.tried = rate, active, now

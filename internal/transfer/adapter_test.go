@@ -93,3 +93,14 @@ func TestSlowStartIsNotTakenForALimit(t *testing.T) {
 	}
 	assert.Equal(t, 1, active)
 }
+
+func TestAMachineThatIsBusyIsNotTakenForALimit(t *testing.T) {
+	noise := 0
+	seen, _ := simulate(func(int) float64 {
+		noise++
+		return []float64{2e9, 0.6e9, 1.5e9, 0.8e9, 1.9e9}[noise%5]
+	}, 100e9, 0, 16)
+	for _, n := range seen {
+		assert.Equal(t, 1, n)
+	}
+}

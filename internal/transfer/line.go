@@ -176,7 +176,7 @@ func (l *line) ask() (io.ReadCloser, error) {
 func (l *line) accepts(resp *http.Response) error {
 	v, _ := l.have.judge(reply{
 		status: resp.StatusCode, header: resp.Header, length: resp.ContentLength,
-		elsewhere: !l.have.isFrom(l.at), digested: l.req.Digested,
+		elsewhere: !l.have.isFrom(l.at), digested: l.req.Digested && l.have.validator() == "",
 	})
 	switch {
 	case v == rest && !isEncoded(resp):

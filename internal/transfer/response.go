@@ -29,6 +29,10 @@ func (f *fetch) accept(resp *http.Response, v verdict, total int64) error {
 	if v == rest { // which need not repeat the other fields (RFC 9110, section 15.3.7)
 		proven := head.Proven
 		head = f.have.Head
+		if !f.have.isFrom(f.at) || !f.have.isSame(resp.Header) {
+			// A digest is going to tell whether the parts fit; no validator does any more.
+			head.ETag, head.LastModified, head.Date = "", "", ""
+		}
 		head.Total, head.Exact, head.Proven = total, true, proven
 	}
 	head.FinalURL = Redact(f.at)
