@@ -105,7 +105,7 @@ type Result struct {
 	FinalURL        string        // the one that sent the file, without secrets
 	Digest          string        // "sha256:…", or by the algorithm of the checksum; "" if none was computed
 	DispositionName string        // what Content-Disposition proposed; never used as a name
-	Attempts        int           // requests made, redirects not counted
+	Attempts        int           // requests made; redirects, further connections and checksum files not counted
 	Verified        bool          // false: the file was fetched, and nothing proved that its end was the end, nor was there a checksum
 	Elapsed         time.Duration // from the start to the outcome; 0 for a file that was there
 }

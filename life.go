@@ -45,6 +45,8 @@ type life struct {
 	digested     []digest.Algorithm // its
 	sums         []digest.Digest    // of the whole
 	pieced       bool               // what is stored came with several requests
+	shared       bool               // it came over several connections
+	lone         bool               // the server does not stand that
 	restarted    bool               // because they did not fit
 	sender       int                // which source sent what is stored
 	expiredOnce  bool               // and nothing has come since
@@ -275,6 +277,9 @@ func (l *life) checkPartial() error {
 
 // reconsider → pause, transfer (from another source), or failed.
 func (l *life) reconsider(err error) step {
+	if l.refusesCompany(err) {
+		return l.retry(err, jitter(firstWait), true)
+	}
 	if l.expired(err) {
 		return l.transfer
 	}

@@ -128,15 +128,16 @@ func (t *ticket) leave() {
 }
 
 // connect takes one of the host's places for another connection of a ticket that
-// has its place, if nobody waits for the host. It waits for nothing.
+// has its place, if nobody waits for the host. It waits for nothing, and nobody
+// waits for it: a ticket that comes later does not count such connections.
 func (q *queue) connect(host string) (release func(), ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
 	h := q.host(host)
-	free := h.waiting.Len() == 0 && !h.until.After(now) && (q.perHost <= 0 || h.running < q.perHost)
+	free := h.waiting.Len() == 0 && !h.until.After(now) && (q.perHost <= 0 || h.running+h.extra < q.perHost)
 	if free {
-		h.running++
+		h.extra++
 	}
 	q.settle(h, now)
 	if !free {
@@ -148,7 +149,7 @@ func (q *queue) connect(host string) (release func(), ok bool) {
 func (q *queue) disconnect(h *queueHost) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	h.running--
+	h.extra--
 	now := time.Now()
 	q.settle(h, now)
 	q.letIn(now)

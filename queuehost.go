@@ -11,6 +11,7 @@ type queueHost struct {
 	key     string
 	waiting ticketHeap
 	running int       // tickets that have a place
+	extra   int       // their connections beyond the first
 	until   time.Time // nobody is let in before
 
 	in *hostHeap // where it stands; nil: nowhere
@@ -61,7 +62,7 @@ func (q *queue) listOf(h *queueHost, now time.Time) *hostHeap {
 	}
 }
 
-func (h *queueHost) unused() bool { return h.running == 0 && h.waiting.Len() == 0 }
+func (h *queueHost) unused() bool { return h.running == 0 && h.extra == 0 && h.waiting.Len() == 0 }
 
 // first returns the ticket that goes next. There must be one.
 func (h *queueHost) first() *ticket { return h.waiting.first() }

@@ -65,6 +65,8 @@ func newRecorder(l *life) *recorder {
 		URL: RedactURL(l.raw), Identity: hexIdentity(identity(l.url)), Mode: l.cfg.mode,
 		Size: -1, Boot: fs.BootID(), PID: os.Getpid(), Synced: l.kept.synced,
 	}
+	r.mu.Lock() // for the timer's goroutine
+	defer r.mu.Unlock()
 	r.timer = time.AfterFunc(beatTime, r.beat)
 	return r
 }

@@ -98,6 +98,7 @@ func (l *life) Stored(stored *transfer.Result, n int) error {
 	l.wire += int64(n)
 	l.expiredOnce = false
 	l.meter.connections.Store(int32(stored.Connections))
+	l.shared = l.shared || stored.Connections > 1
 	head := &l.fetched.Head
 	l.fetched.N, l.fetched.CRC32C, l.fetched.Ranges = stored.N, stored.CRC32C, slices.Clone(stored.Ranges)
 	l.recorder.advance(&l.fetched, now)

@@ -78,10 +78,21 @@ func (l *life) request(u *url.URL) (transfer.Request, error) {
 	return req, nil
 }
 
+// refusesCompany reports whether a refusal may be of those who come with several
+// connections: then the rest is asked for over one, a little later.
+func (l *life) refusesCompany(err error) bool {
+	_, refused := errors.AsType[*StatusError](err)
+	if !refused || !l.shared || l.lone {
+		return false
+	}
+	l.lone = true
+	return true
+}
+
 // setConnections sets how many connections the transfer may have. Other file
 // systems than the operating system's do not allow several to write at once.
 func (l *life) setConnections(req *transfer.Request) {
-	if _, ok := l.cfg.fs.(*afero.OsFs); !ok {
+	if _, ok := l.cfg.fs.(*afero.OsFs); !ok || l.lone {
 		return
 	}
 	req.Connections, req.Fixed = l.cfg.connections, l.cfg.connections > 0

@@ -128,3 +128,36 @@ func BenchmarkBoardStore(b *testing.B) {
 		_, _, _ = board.store(l.part, chunk)
 	}
 }
+
+// meddler is a sink that lets something happen during its next write.
+type meddler struct {
+	slate
+	during func()
+}
+
+func (m *meddler) WriteAt(b []byte, off int64) (int, error) {
+	if during := m.during; during != nil {
+		m.during = nil
+		during()
+	}
+	return m.slate.WriteAt(b, off)
+}
+
+func TestAPartThatGrowsWhileItsEndIsStoredLosesNothing(t *testing.T) {
+	want := content(t, 100)
+	s := &meddler{slate: slate{data: make([]byte, 100)}}
+	b := newBoard(Result{Head: Head{Total: 100, Exact: true}}, s, nil, func(error) {})
+	one := &line{fetch: &fetch{}, board: b}
+	one.have = Result{Head: Head{Total: 100, Exact: true}}
+	one.part = b.take(one)
+	other := &line{fetch: &fetch{}, board: b}
+	other.part = b.split(one.part, 0, time.Now()).give(other, time.Now())
+	s.during = func() { b.drop(other.part) } // gives [50, 100) back to the first line
+	given := false
+	chunk := append([]byte(nil), want[:60]...)
+	done, err := one.keep(smallest, &chunk, 60, &given)
+	require.NoError(t, err)
+	require.False(t, done)
+	require.EqualValues(t, 60, one.part.at)
+	require.Equal(t, want[:60], s.data[:60])
+}

@@ -90,10 +90,14 @@ func (l *line) keep(buf *buffers, b *[]byte, n int, given *bool) (done bool, err
 	if err := l.fits(at+int64(n), l.have.Head); err != nil {
 		return false, &Error{Op: "read", URL: l.have.FinalURL, Offset: at, Err: err}
 	}
-	stored, done, err := l.board.store(p, (*b)[:n])
-	if err != nil {
-		l.board.fail(err)
-		return false, err
+	stored := 0
+	for stored < n && !done { // a part may grow while its end is being stored
+		var more int
+		if more, done, err = l.board.store(p, (*b)[stored:n]); err != nil {
+			l.board.fail(err)
+			return false, err
+		}
+		stored += more
 	}
 	if tap := l.board.tap; tap != nil && stored > 0 {
 		*given = true
@@ -157,6 +161,9 @@ func (l *line) ask() (io.ReadCloser, error) {
 	l.have = l.board.snapshot()
 	l.have.N, l.have.Ranges = l.part.at, nil // as if that were what is stored
 	l.ranged, l.until = true, l.part.reach
+	if l.direct == nil { // another request of the URL could be led elsewhere
+		l.direct, l.directPrivate = l.at, l.private
+	}
 	begun := time.Now()
 	resp, err := l.respond()
 	if err != nil {

@@ -24,9 +24,8 @@ type team struct {
 	adapted sync.WaitGroup
 	lines   sync.WaitGroup
 
-	mu     sync.Mutex // guards below
-	failed []error    // of other lines
-	most   int        // connections that are worth trying: fewer when one was refused
+	mu   sync.Mutex // guards most
+	most int        // connections that are worth trying: fewer when one was refused
 }
 
 // minShared is what has to be left of a file, in bytes, for a second connection to
@@ -155,7 +154,6 @@ func (t *team) ended(err error) {
 		t.board.fail(errChanged)
 	case err != nil && !errors.Is(err, errLeft):
 		t.mu.Lock()
-		t.failed = append(t.failed, err)
 		t.most = max(1, min(t.most, running)) // the server does not want more, or the line is bad
 		t.mu.Unlock()
 	}
@@ -170,16 +168,11 @@ func (t *team) shrink(by int) {
 	}
 }
 
-// end waits for the other lines when the first has ended with err, and returns
-// why something is missing, if it is.
-func (t *team) end(err error) error {
+// end waits for the other lines when the first has ended with err.
+func (t *team) end(err error) {
 	t.ended(err)
 	t.lines.Wait()
 	t.stop()
 	t.adapted.Wait()
 	t.lines.Wait() // adapt may have added one
-	if err == nil && len(t.failed) > 0 {
-		err = t.failed[0]
-	}
-	return err
 }

@@ -154,11 +154,21 @@ func (f *fetch) receive(ctx context.Context, b *board, resp *http.Response) (Res
 	l.part = b.take(l)
 	t := newTeam(ctx, b, l, resp)
 	err := l.run(resp.Body)
-	err = t.end(err)
+	t.end(err)
+	if err == nil && b.failure == nil { // what the others have left
+		if l.part = b.take(l); l.part != nil {
+			err = l.run(nil)
+		}
+	}
+	if errors.Is(err, errRefused) {
+		err = errChanged // it cannot be had in parts, and not as one any more
+	}
 	result := b.snapshot()
 	switch {
 	case b.failure != nil:
 		return result, b.failure
+	case errors.Is(err, errTooLong):
+		return result, err
 	case b.remaining() == 0:
 		return result, f.whole(result)
 	case err == nil:
