@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
 func TestARateIsKept(t *testing.T) {
@@ -32,4 +34,14 @@ func TestWaitingForARateEndsWithTheContext(t *testing.T) {
 		require.NoError(t, limit.Pay(ctx, limit.Quantum()))
 		require.Error(t, limit.Pay(ctx, limit.Quantum()))
 	})
+}
+
+func TestSmallFilesPayToo(t *testing.T) {
+	o := testorigin.New(t)
+	limit := newThrottle(1)
+	d := newManager(t).Download(o.Serve("/file", make([]byte, 1000)), "file", func() DownloadOption {
+		return downloadOption(func(c *downloadConfig) { c.throttle = limit })
+	}())
+	require.NoError(t, d.Wait())
+	assert.Less(t, limit.limiter.Tokens(), float64(limit.limiter.Burst()), "what came with the end of the body counts")
 }

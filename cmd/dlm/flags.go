@@ -116,6 +116,9 @@ func (f *contentFlags) check(urls int) error {
 		return &usageError{mirror + " is for one URL, and there are several", "fetch the file that has mirrors by itself"}
 	}
 	if f.checksum == "" {
+		if f.flags.Changed("checksum") { // a variable of a script that is not set
+			return &usageError{checksum + " is empty", "leave it out to check nothing"}
+		}
 		return nil
 	}
 	many, err := dlmanager.IsChecksumFile(f.checksum)

@@ -32,9 +32,12 @@ func (j *job) report() report {
 	r := report{
 		URL: dlmanager.RedactURL(j.url), Name: j.name, Path: j.path,
 		Bytes: j.result.Bytes, Origin: j.result.Origin.String(), Seconds: j.seconds(),
-		Digest: strings.TrimPrefix(j.result.Digest, "sha256:"), Checked: j.result.Verified,
+		Checked: j.result.Verified,
 		Resumed: j.result.ResumedFrom, Wire: j.result.WireBytes, Tries: j.result.Attempts,
 		Final: j.result.FinalURL, Named: j.result.DispositionName,
+	}
+	if digits, ok := strings.CutPrefix(j.result.Digest, "sha256:"); ok {
+		r.Digest = digits
 	}
 	if j.err != nil {
 		r.Path, r.Origin, r.Bytes = "", "", 0

@@ -19,8 +19,10 @@ func (f *fetch) read(body io.Reader, b []byte, speed *pace) (int, error) {
 	n, err := body.Read(b)
 	speed.add(n, time.Since(begun))
 	f.watch.disarm()
-	if f.req.Throttle != nil && err == nil {
-		err = f.req.Throttle.Pay(f.watch.ctx, n)
+	if f.req.Throttle != nil && n > 0 { // the last bytes come with io.EOF
+		if late := f.req.Throttle.Pay(f.watch.ctx, n); late != nil {
+			err = late
+		}
 	}
 	return n, err
 }

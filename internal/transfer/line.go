@@ -161,9 +161,6 @@ func (l *line) ask() (io.ReadCloser, error) {
 	l.have = l.board.snapshot()
 	l.have.N, l.have.Ranges = l.part.at, nil // as if that were what is stored
 	l.ranged, l.until = true, l.part.reach
-	if l.direct == nil { // another request of the URL could be led elsewhere
-		l.direct, l.directPrivate = l.at, l.private
-	}
 	begun := time.Now()
 	resp, err := l.respond()
 	if err != nil {
@@ -181,6 +178,9 @@ func (l *line) ask() (io.ReadCloser, error) {
 
 // accepts judges the answer to a request for one part beside others.
 func (l *line) accepts(resp *http.Response) error {
+	if !l.have.isFrom(l.at) {
+		return errRefused // it was led elsewhere
+	}
 	v, _ := l.have.judge(reply{
 		status: resp.StatusCode, header: resp.Header, length: resp.ContentLength,
 		elsewhere: !l.have.isFrom(l.at), digested: l.req.Digested && l.have.validator() == "",

@@ -124,7 +124,7 @@ func (t *team) add(release func()) bool {
 	first := t.first
 	w := newWatch(t.ctx, first.req.Stall)
 	l := &line{board: t.board, fetch: &fetch{
-		req: first.req, watch: w, plain: first.plain, direct: first.at, directPrivate: first.private,
+		req: first.req, watch: w, plain: first.plain, direct: first.direct, directPrivate: first.directPrivate,
 	}}
 	if l.part = t.board.take(l); l.part == nil {
 		w.stop()
@@ -171,8 +171,7 @@ func (t *team) shrink(by int) {
 // end waits for the other lines when the first has ended with err.
 func (t *team) end(err error) {
 	t.ended(err)
-	t.lines.Wait()
 	t.stop()
-	t.adapted.Wait()
-	t.lines.Wait() // adapt may have added one
+	t.adapted.Wait() // first: it adds lines
+	t.lines.Wait()
 }

@@ -142,6 +142,7 @@ func fetchFrom(parent context.Context, req Request, have Result, sink Sink) (Res
 		return f.have, f.whole(f.have)
 	}
 	f.muxed = resp.ProtoMajor >= 2
+	f.direct, f.directPrivate = f.at, f.private // another request of the URL could be led elsewhere
 	b := newBoard(f.have, sink, req.Tap, cancel)
 	b.latency = time.Since(begun)
 	return f.receive(ctx, b, resp)
