@@ -93,7 +93,8 @@ func fetchBeside(t testing.TB, o *testorigin.Origin, opts ...testorigin.Option) 
 func placesOf(m *DownloadManager, d *Download) int {
 	m.queue.mu.Lock()
 	defer m.queue.mu.Unlock()
-	return m.queue.hosts[hostKey(d.url)].running
+	h := m.queue.hosts[hostKey(d.url)]
+	return h.running + h.extra
 }
 
 func TestServerAllowsOneConnection(t *testing.T) {

@@ -235,11 +235,6 @@ func TestWhatSeveralConnectionsLeftIsGoneOnFrom(t *testing.T) {
 	}
 }
 
-func (s *store) last() *http.Request {
-	all := s.requests()
-	return all[len(all)-1]
-}
-
 func (s *store) requests() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
