@@ -67,7 +67,7 @@ func (s Spot) create(stem string, perm os.FileMode, accept func([]byte, int64) b
 			}
 			return p, nil
 		case errors.Is(err, errLost), errors.Is(err, errForeign):
-		case errors.Is(err, errUnknown):
+		case errors.Is(err, errUnknown), errors.Is(err, ErrHeld) && stem != s.stem: // by a cleaner that looks at it
 			stem = s.stem + "-" + randomHex()
 		case errors.Is(err, os.ErrNotExist): // the folder is not there (any more)
 			if err := s.makeFolder(); err != nil {
