@@ -7,6 +7,9 @@ import (
 	"github.com/spf13/afero"
 )
 
+// ErrLeased is returned for a file that somebody holds open: it is not removed.
+var ErrLeased = errors.New("file is in use")
+
 // errNoLocks says that the file system has no locks: it is not the operating
 // system's, or the operating system's has none (some network file systems).
 var errNoLocks = errors.New("file locks are not supported here")
