@@ -298,9 +298,10 @@ func (p *Partial) rename() error {
 	if runtime.GOOS == "windows" { // which does not rename what is open
 		p.unlock()
 	}
-	if fi, err := p.fsys.Stat(p.final); p.lock == nil && err == nil && fi.IsDir() {
-		// afero.MemMapFs would replace it; an operating system's rename refuses.
-		return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
+	if p.lock == nil { // afero.MemMapFs would replace a directory; an operating system's rename refuses
+		if fi, err := p.fsys.Stat(p.final); err == nil && fi.IsDir() {
+			return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
+		}
 	}
 	for range maxCreateTries {
 		err := retryBusy(func() error { return p.fsys.Rename(p.temp, p.final) })
