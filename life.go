@@ -310,7 +310,7 @@ func (l *life) announceRetry(wait time.Duration) error {
 // retry → pause, or failed.
 func (l *life) retry(err error, wait time.Duration, again bool) step {
 	if !again {
-		return l.fail(errors.Join(append(l.passed, err)...))
+		return l.fail(l.withPassed(err))
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
 	if err := l.announceRetry(wait); err != nil {

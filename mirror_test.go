@@ -1,6 +1,7 @@
 package dlmanager
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -66,6 +67,10 @@ func TestWhenAllMirrorsFailAllIsSaid(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 	require.ErrorContains(t, err, "404")
 	require.ErrorContains(t, err, "503")
+	all, ok := errors.AsType[*SourcesError](err)
+	require.True(t, ok)
+	assert.Len(t, all.Errs, 2)
+	assert.True(t, IsTemporary(err), "the mirror may be back later")
 	assert.Equal(t, 1, second.Count("/file"), "each is asked once")
 	require.ErrorContains(t, managerAt(t, dir).Download(url, "file", WithMirrors("ftp://h/x")).Wait(), "mirror")
 }

@@ -36,6 +36,14 @@ func (l *life) nextSource(err error, again bool) bool {
 	return true
 }
 
+// withPassed adds why the sources before were given up.
+func (l *life) withPassed(err error) error {
+	if len(l.passed) == 0 {
+		return err
+	}
+	return &SourcesError{append(l.passed, err)}
+}
+
 // expired reports whether the answer may be that of a signed URL whose time is
 // over, to which the download's URL has led: then that is asked again, at once,
 // and leads to a new one. Stores say so with 403, some with 400, 401 or 410.
