@@ -50,7 +50,6 @@ type life struct {
 	restarted    bool               // because they did not fit
 	sender       int                // which source sent what is stored
 	expiredOnce  bool               // and nothing has come since
-	mirror       int                // which source is asked: 0 for the URL
 	passed       []error            // why the sources before were given up
 	throttle     *throttle          // of this download alone
 
@@ -278,7 +277,7 @@ func (l *life) checkPartial() error {
 	return l.restart()
 }
 
-// reconsider → pause, transfer (from another source), or failed.
+// reconsider → pause, queue (for another source), transfer (a signed URL anew), or failed.
 func (l *life) reconsider(err error) step {
 	if l.refusesCompany(err) {
 		return l.retry(err, jitter(firstWait), true)
@@ -293,7 +292,8 @@ func (l *life) reconsider(err error) step {
 		if err := l.announceRetry(0); err != nil {
 			return l.fail(err)
 		}
-		return l.transfer
+		l.enter(StateQueued) // for the mirror's host
+		return l.queue
 	}
 	return l.retry(err, wait, again)
 }

@@ -13,11 +13,11 @@ import (
 // The sources of a download are its URL and then its mirrors.
 
 // source returns the URL to ask now.
-func (l *life) source() *url.URL {
-	if l.mirror == 0 {
-		return l.url
+func (d *Download) source() *url.URL {
+	if d.mirror == 0 {
+		return d.url
 	}
-	return l.mirrors[l.mirror-1]
+	return d.mirrors[d.mirror-1]
 }
 
 // nextSource goes to the next mirror, if there is one and err is a reason to:
