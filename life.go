@@ -48,6 +48,7 @@ type life struct {
 	shared       bool               // it came over several connections
 	lone         bool               // the server does not stand that
 	restarted    bool               // because they did not fit
+	whole        bool               // all has come
 	sender       int                // which source sent what is stored
 	expiredOnce  bool               // and nothing has come since
 	passed       []error            // why the sources before were given up
@@ -122,12 +123,16 @@ func (l *life) queue() step {
 	}
 }
 
-// begun → create, or transfer when it is not the first time.
+// begun → create, or transfer when it is not the first time, or verify when all
+// is there.
 func (l *life) begun() step {
-	if l.partial != nil {
-		return l.transfer
+	switch {
+	case l.partial == nil:
+		return l.create
+	case l.whole:
+		return l.verify
 	}
-	return l.create
+	return l.transfer
 }
 
 // leavePlace gives back the place in the queue, if it has one.
@@ -234,6 +239,7 @@ func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 // transfer → verify, reconsider, or failed.
 func (l *life) transfer() step {
 	l.enter(StateTransferring)
+	l.whole = false
 	if err := l.checkPartial(); err != nil {
 		return l.fail(err)
 	}
@@ -256,7 +262,7 @@ func (l *life) transfer() step {
 	if err != nil {
 		return l.reconsider(fromTransfer(err)) // Start and Stored have noted what is there
 	}
-	l.fetched = result
+	l.fetched, l.whole = result, true
 	return l.verify
 }
 
