@@ -49,7 +49,7 @@ func (d *Dir) RemoveLeftover(name string) error {
 	p := d.leftover(name)
 	switch err := p.adopt(nil); {
 	case errors.Is(err, errForeign): // whatever it is: nobody holds it
-		return p.remove()
+		return d.removeLeft(p)
 	case errors.Is(err, errLost):
 		return os.ErrNotExist
 	case errors.Is(err, errUnknown):
@@ -57,6 +57,16 @@ func (d *Dir) RemoveLeftover(name string) error {
 	default:
 		return err
 	}
+}
+
+// removeLeft removes what adopt has found foreign, and its bytes from the count.
+func (d *Dir) removeLeft(p *Partial) error {
+	size, _ := d.StatLeftover(p.temp)
+	err := p.remove()
+	if err == nil && size > 0 {
+		d.gone(0, size)
+	}
+	return err
 }
 
 func (d *Dir) leftover(name string) *Partial {
@@ -67,6 +77,7 @@ func (d *Dir) leftover(name string) *Partial {
 // sortLeftovers removes what a killed process left, unless it can be adopted and
 // is not too old. It looks under the lock.
 func (d *Dir) sortLeftovers(ctx context.Context, now time.Time, kept func(Leftover)) error {
+	d.Sweep()                 // what the dead have reserved is what they left
 	var parts, notes []string // gathered first: afero.MemMapFs panics when a folder shrinks while it is read
 	err := d.eachName(ctx, partialDir, func(base string) error {
 		switch path.Ext(base) {
@@ -105,7 +116,7 @@ func (d *Dir) sortLeftover(name string, now time.Time, kept func(Leftover)) {
 		_ = p.close() // nothing was written
 		p.unlock()
 	case errors.Is(err, errForeign):
-		_ = p.remove() // who comes next tries again
+		_ = d.removeLeft(p) // who comes next tries again
 	case errors.Is(err, errUnknown) && old:
 		_ = d.fsys.Remove(name)
 	}
