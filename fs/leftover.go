@@ -74,6 +74,12 @@ func (d *Dir) leftover(name string) *Partial {
 	return &Partial{fsys: d.fsys, temp: name, note: &note{fsys: d.fsys, name: base + noteSuffix}}
 }
 
+// Leftovers calls kept for each partial file that can be gone on with, and removes
+// the others that nobody is at work on.
+func (d *Dir) Leftovers(ctx context.Context, now time.Time, kept func(Leftover)) error {
+	return d.sortLeftovers(ctx, now, kept)
+}
+
 // sortLeftovers removes what a killed process left, unless it can be adopted and
 // is not too old. It looks under the lock.
 func (d *Dir) sortLeftovers(ctx context.Context, now time.Time, kept func(Leftover)) error {
