@@ -89,6 +89,8 @@ func (s *dirShelf) follow(u fs.Usage) {
 
 func (s *dirShelf) usage() fs.Usage { return s.dir.LastUsage() }
 
+func (s *dirShelf) look() { s.follow(s.dir.Usage()) }
+
 func (s *dirShelf) sweep() {
 	s.dir.Sweep()
 	s.follow(s.dir.LastUsage())

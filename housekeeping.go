@@ -29,6 +29,7 @@ func (h *housekeeping) start(m *DownloadManager) {
 
 func (h *housekeeping) run(ctx context.Context) {
 	defer close(h.over)
+	h.m.limit.attach(h.m.shelf)
 	counted := h.counted()
 	if counted {
 		close(h.ready)

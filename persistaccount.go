@@ -88,6 +88,7 @@ func (p *PersistLimit) enter(d *limitDir, name string, size int64, used time.Tim
 	f := d.files[name]
 	if f == nil {
 		if !d.tracked {
+			d.remember(name, used)
 			return
 		}
 		f = &limitFile{dir: d, name: name, size: size, used: nanos(used), held: d.holds[name] > 0, round: d.listing.round}

@@ -14,12 +14,32 @@ type commonShelf interface {
 	// count changes the count, unless the change's limit forbids it.
 	count(fs.Change) (u fs.Usage, done bool)
 	usage() fs.Usage            // as it was seen last; no I/O
+	look()                      // see it anew
 	sweep()                     // take off what the dead have reserved
 	list(context.Context) error // add every file that is there, and count them anew
 	free() (bytes int64, ok bool)
 	noteVictim(fs.Victim)
 	noteExcess(fs.Excess)
 	noteAged(time.Time)
+}
+
+// mostRecent bounds how many uses are remembered of files that are not registered:
+// those of the last few seconds, which the disk does not show, seldom are more.
+const mostRecent = 4096
+
+// remember notes the use of a file of which nobody knows yet whether it ever will
+// have to be compared with others.
+func (d *limitDir) remember(name string, used time.Time) {
+	if d.recent == nil || len(d.recent) >= mostRecent {
+		d.recent = map[string]int64{}
+	}
+	d.recent[name] = nanos(used)
+}
+
+// attach makes s known.
+func (p *PersistLimit) attach(s shelf) {
+	p.lockDir(s)
+	p.unlock()
 }
 
 // listing is what is known of the last look at all of a directory's files.
@@ -137,8 +157,7 @@ func (p *PersistLimit) low() int64 { return p.limit - min(p.limit/16, 1<<30) }
 
 // learn lists the directory of s.
 func (p *PersistLimit) learn(ctx context.Context, s shelf) error {
-	p.lockDir(s)
-	p.unlock()
+	p.attach(s)
 	e, err := p.evict(ctx, passMode{learn: s, listOnly: true})
 	p.warn(e)
 	return err
@@ -197,6 +216,12 @@ func (e *pass) listDir(ctx context.Context, d *limitDir) error {
 			}
 		}
 	}
+	for name, used := range d.recent {
+		if f := d.files[name]; f != nil {
+			p.rank.raise(f, used)
+		}
+	}
+	d.recent = nil
 	d.listing.done, d.listing.others = true, others
 	d.listing.took, d.listing.ended = time.Since(began), time.Now()
 	return nil

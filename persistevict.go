@@ -40,7 +40,7 @@ type pass struct {
 	short   int64 // bytes that are still to be evicted whatever the limit
 	freed   int64 // bytes
 	listed  map[*limitDir]bool
-	saved   int   // candidates that turned out to be used or changed
+	saved   int // candidates that turned out to be used or changed
 	removed []removedFrom
 	errs    []error
 	telling []shelf // to be told that the limit is exceeded

@@ -104,7 +104,9 @@ func TestGraceProtectsWhatWasUsedWithinIt(t *testing.T) {
 	assert.Equal(t, "ef", s.left(), "d was used exactly that long ago")
 	assert.Equal(t, 4, s.stats, "what is known to be in grace is not looked at")
 	require.Len(t, s.told, 1)
-	assert.Equal(t, LimitUsage{Files: 2, Bytes: 20, Limit: 10, Over: 10}, s.told[0])
+	assert.Equal(t, LimitUsage{
+		Files: 2, Bytes: 20, Limit: 10, Over: 10, Grace: 10, Newest: 10, Why: []Reason{ReasonGrace, ReasonFileLimit},
+	}, s.told[0])
 
 	now = minute(7)
 	_, err = p.trim(t.Context(), false)
@@ -216,8 +218,7 @@ func TestRoomGivenBackBetweenLookAndRemovalSavesAFile(t *testing.T) {
 	s := newFakeShelf()
 	p := NewPersistLimit(60, 1)
 	s.fill(p, "abcdef")
-	r := &room{p: p, shelf: s}
-	p.lockDir(s)
+	r := &room{p: p, shelf: s, dir: p.lockDir(s)}
 	r.resize(10)
 	p.unlock()
 	s.onStat = func(string) error { r.release(); return nil }

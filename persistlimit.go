@@ -95,9 +95,10 @@ type limitConfig struct {
 type limitDir struct {
 	root     string // absolute; "": plain paths
 	shelves  []shelf
-	common   []commonShelf // those of shelves where others count as well
-	tracked  bool          // files are registered; else nobody has had to choose among them
-	listing  listing       // the last one
+	common   []commonShelf    // those of shelves where others count as well
+	tracked  bool             // files are registered; else nobody has had to choose among them
+	recent   map[string]int64 // while they are not: their last uses
+	listing  listing          // the last one
 	files    map[string]*limitFile
 	spares   int // of files
 	rooms    map[*room]struct{}
@@ -155,8 +156,12 @@ func (d *limitDir) add(s shelf) {
 }
 
 // Usage returns what counts against the limit now. When the limit is exceeded, it
-// takes a look at all that is known of the files, to say why; not at the disk.
+// takes a look at all that is known of the files, to say why; at the disk only for
+// the count that is shared with other processes.
 func (p *PersistLimit) Usage() LimitUsage {
+	for _, s := range p.commonShelves() {
+		s.look()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.explained()

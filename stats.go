@@ -28,9 +28,9 @@ type Stats struct {
 // Stats returns how the directory stands now. It costs one small read, and a look
 // at each known file while the limit is exceeded, to say why.
 func (m *DownloadManager) Stats() Stats {
-	u := m.dir.Usage()
-	m.shelf.follow(u)
-	s := Stats{LimitUsage: m.limit.Usage(), Shared: u.Known, DirectoryLimit: m.dir.SizeLimit(), Counted: u.Counted}
+	usage := m.limit.Usage()
+	u := m.dir.LastUsage()
+	s := Stats{LimitUsage: usage, Shared: u.Known, DirectoryLimit: m.dir.SizeLimit(), Counted: u.Counted}
 	if !u.Victim.At.IsZero() {
 		s.LastEviction = u.Victim.At
 		s.VictimAge = max(0, u.Victim.At.Sub(u.Victim.LastUse))
