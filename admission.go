@@ -28,9 +28,7 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 	info, err := m.dir.Stat(d.name)
 	if errors.Is(err, os.ErrNotExist) {
-		if m.limit != nil {
-			m.limit.forget(m.shelf, d.name) // somebody else removed it
-		}
+		m.limit.forget(m.shelf, d.name) // somebody else removed it
 		return nil, nil
 	}
 	if err != nil {
@@ -51,9 +49,7 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 func (m *DownloadManager) use(d *Download, info fs.Info) error {
 	now := time.Now()
 	m.dir.Touch(d.name, info, now)
-	if m.limit != nil {
-		m.limit.add(m.shelf, d.name, info.Size, now)
-	}
+	m.limit.add(m.shelf, d.name, info.Size, now)
 	if d.cfg.mode&0o111 != 0 {
 		return m.dir.MakeExecutable(d.name, info)
 	}
@@ -202,9 +198,7 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if m.limit != nil {
-		m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name) // what it needs counts as reserved from now on
-	}
+	m.taken(d, partial)
 	// Under the lock nobody else is fetching it: either the file is there, or it
 	// has to be fetched here.
 	info, err := m.lookUnderLock(d, c)
@@ -246,19 +240,34 @@ func (m *DownloadManager) present(d *Download) *fs.Info {
 }
 
 func (m *DownloadManager) left(d *Download) {
-	if l := m.dir.Leftover(d.name); m.limit != nil && l.Size > 0 {
+	if l := m.dir.Leftover(d.name); l.Size > 0 {
+		m.dir.Count(fs.Change{Bytes: l.Size})
 		m.limit.addSpare(m.shelf, l)
 	}
 }
 
-func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {
-	if m.limit == nil {
-		return nil, nil
+// taken is the opposite of left: what the partial file needs counts as reserved
+// from now on.
+func (m *DownloadManager) taken(d *Download, partial *fs.Partial) {
+	m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name)
+	if size, _, err := partial.Stat(); err == nil && partial.Adopted() && size > 0 {
+		m.dir.Count(fs.Change{Bytes: -size})
 	}
-	if err := m.house.awaitLoaded(ctx); err != nil {
+}
+
+func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {
+	if err := m.house.awaitReady(ctx); err != nil {
 		return nil, err
 	}
 	return m.limit.reserve(ctx, m.shelf, n)
+}
+
+func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bool {
+	freed, err := m.limit.free(ctx, n)
+	if freed > 0 {
+		d.cfg.logger.Warn("the disk is full: old files were removed", "name", d.name, "bytes", freed)
+	}
+	return err == nil && freed > 0
 }
 
 func (m *DownloadManager) landed(d *Download, l landing) {
@@ -272,7 +281,11 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 		d.cfg.logger.Warn("file is not remembered", "name", d.name, "error", err)
 	}
 	m.house.added.Store(true)
-	l.room.land(d.name, l.result.Bytes, l.modTime)
+	before := int64(-1)
+	if l.replaced != nil {
+		before = l.replaced.Size
+	}
+	l.room.land(d.name, l.result.Bytes, l.modTime, before)
 }
 
 func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {

@@ -51,6 +51,8 @@ func (a *alone) left(*Download) {}
 
 func (a *alone) reserve(context.Context, *Download, int64) (*room, error) { return nil, nil }
 
+func (a *alone) freeDisk(context.Context, *Download, int64) bool { return false }
+
 func (a *alone) landed(*Download, landing) {}
 
 func (a *alone) entry(*Download, *fs.Info) (fs.Entry, bool) { return fs.Entry{}, false }

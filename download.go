@@ -73,6 +73,9 @@ type site interface {
 	left(d *Download)
 	// reserve makes room for n more bytes; a nil room is boundless.
 	reserve(ctx context.Context, d *Download, n int64) (*room, error)
+	// freeDisk removes what is not needed, about n bytes, as the disk is full. It
+	// reports whether there was anything.
+	freeDisk(ctx context.Context, d *Download, n int64) bool
 	// landed is told that the file has got its name.
 	landed(d *Download, l landing)
 	// entry returns what is remembered of the file that is there.
@@ -90,6 +93,7 @@ type site interface {
 // landing is what is known of a file when it has got its name.
 type landing struct {
 	room      *room
+	replaced  *fs.Info // what had the name before; nil: nothing
 	modTime   time.Time
 	result    Result
 	digests   string   // all that are known

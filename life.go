@@ -54,6 +54,7 @@ type life struct {
 	passed       []error            // why the sources before were given up
 	throttle     *throttle          // of this download alone
 
+	freed   bool  // files were evicted once because the disk is full
 	joined  bool  // another process has fetched the file
 	resumed int64 // bytes of what an earlier download had left that count
 
@@ -115,6 +116,7 @@ func (l *life) queue() step {
 		return l.examine
 	}
 	l.release = release
+	l.room.wake()
 	switch {
 	case l.unresolved(l.begun):
 		return l.resolve
@@ -160,6 +162,8 @@ func (l *life) create() step {
 	switch {
 	case errors.Is(err, fs.ErrHeld):
 		return l.await
+	case err != nil && l.freesDisk(err):
+		return l.create
 	case err != nil:
 		return l.fail(err)
 	case there != nil:
@@ -285,6 +289,9 @@ func (l *life) checkPartial() error {
 
 // reconsider → pause, queue (for another source), transfer (a signed URL anew), or failed.
 func (l *life) reconsider(err error) step {
+	if l.freesDisk(err) {
+		return l.transfer
+	}
 	if l.refusesCompany(err) {
 		return l.retry(err, jitter(firstWait), true)
 	}
@@ -356,6 +363,7 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 // pause → queue, or failed. Who waits leaves its place to another.
 func (l *life) pause() step {
 	l.enter(StateWaiting)
+	l.room.rest()
 	l.leavePlace()
 	timer := time.NewTimer(l.wait)
 	defer timer.Stop()
@@ -384,6 +392,7 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
+	replaced := l.site.present(l.Download)
 	if err := l.commit(); err != nil {
 		return l.fail(err)
 	}
@@ -397,7 +406,7 @@ func (l *life) land() step {
 		result.Origin = OriginResumed
 	}
 	l.site.landed(l.Download, landing{
-		room: l.room, modTime: modTime, result: result,
+		room: l.room, replaced: replaced, modTime: modTime, result: result,
 		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(),
 	})
 	l.room = nil

@@ -32,6 +32,9 @@ const helperEnv = "DLMANAGER_TEST_HELPER"
 // helper is the second process: DIR URL NAME, and with one more argument the file
 // is executed; or DIR URL/ COUNT for the files 0, 1, … below the URL.
 func helper(args []string) int {
+	if args[0] == "crowd" {
+		return crowd(args[1:])
+	}
 	if strings.HasSuffix(args[1], "/") {
 		return fetchMany(args[0], args[1], args[2])
 	}
