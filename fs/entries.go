@@ -1,9 +1,11 @@
 package fs
 
 import (
+	"context"
 	"encoding/binary"
-	"os"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/afero"
@@ -182,41 +184,51 @@ func (r *fieldReader) varint() int64 {
 	return v
 }
 
-func (r *fieldReader) text() string {
+func (r *fieldReader) text() string { return string(r.textBytes()) }
+
+func (r *fieldReader) textBytes() []byte {
 	n := r.uvarint()
 	if n > uint64(len(r.b)) {
 		r.bad = true
-		return ""
+		return nil
 	}
-	return string(r.bytes(int(n)))
+	return r.bytes(int(n))
 }
 
 // entries is the journal of finished files. What was appended since, by this and
-// other processes, is read when an entry is asked for.
+// other processes, is read when an entry is asked for. In memory is only where the
+// entries lie.
 type entries struct {
-	fsys afero.Fs
-	log  *journal.Log
+	fsys       afero.Fs
+	log        *journal.Log
+	compacting atomic.Bool  // this process writes the journal anew
+	compacted  atomic.Int64 // when it last tried, in Unix nanoseconds
 
-	// mu guards all below, and keeps reading, appending and compacting apart: it
-	// is there for the sake of the I/O under it.
-	mu      sync.Mutex
-	byName  map[string]Entry
-	file    os.FileInfo // of the journal that was read; nil: none was
-	size    int64       // it had then
-	end     int64       // of the last record that was read
-	records int         // how many there were
+	// mu guards all below. It is there for the sake of the I/O under it.
+	mu     sync.Mutex
+	reader *journal.Reader
+	index  *index
+	turn   int // counts the journals that were read from their beginning
 }
 
 func newEntries(fsys afero.Fs) *entries {
-	return &entries{fsys: fsys, log: journal.New(fsys, entryFile), byName: map[string]Entry{}}
+	return &entries{
+		fsys: fsys, log: journal.New(fsys, entryFile), reader: journal.NewReader(fsys, entryFile), index: newIndex(),
+	}
 }
 
-func (e *entries) close() error { return e.log.Close() }
-
-func (e *entries) append(payload []byte) error {
+func (e *entries) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.log.Append(payload)
+	return errors.Join(e.log.Close(), e.reader.Close())
+}
+
+func (e *entries) append(payload []byte) error {
+	due, err := e.log.Append(payload)
+	if due {
+		_ = e.compact(context.Background()) // or somebody does it later
+	}
+	return err
 }
 
 // Record remembers the entry of a file that has just got its name.
@@ -242,95 +254,77 @@ func (d *Dir) Entry(name string, info Info) (Entry, bool) {
 }
 
 // Lookup returns what is remembered under the name, whatever is there by now.
-func (d *Dir) Lookup(name string) (Entry, bool) {
-	e := d.entries
+func (d *Dir) Lookup(name string) (Entry, bool) { return d.entries.lookup(name) }
+
+func (e *entries) lookup(name string) (Entry, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.catchUp(); err != nil {
+	if err := e.catchUp(context.Background()); err != nil {
 		return Entry{}, false
 	}
-	entry, ok := e.byName[name]
-	return entry, ok
-}
-
-// tidy reads the journal, and writes it anew if most of it is out of date.
-func (e *entries) tidy() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.catchUp()
+	known, ok := e.index.get(e.index.hashOf(name))
+	if !ok {
+		return Entry{}, false
+	}
+	payload, err := e.reader.Read(known.at)
+	if err != nil {
+		e.reread() // somebody has changed what was read
+		return Entry{}, false
+	}
+	entry, ok := decodeEntry(payload)
+	return entry, ok && entry.Name == name
 }
 
 // catchUp reads what is new in the journal. It needs mu.
-func (e *entries) catchUp() error {
-	f, err := openOwn(e.fsys, entryFile)
-	if err != nil {
-		return err
-	}
-	defer f.Close() // read-only: nothing to lose
-	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if e.file == nil || fi.Size() < e.size || (fi.Sys() != nil && !os.SameFile(e.file, fi)) {
-		e.byName, e.size, e.end, e.records = map[string]Entry{}, 0, 0, 0 // another journal than the one that was read
-	}
-	e.file = fi
-	if fi.Size() == e.size {
-		return nil
-	}
-	end, records, err := journal.Replay(f, e.end, e.take)
-	if err != nil {
-		return err
-	}
-	e.size, e.end, e.records = fi.Size(), end, e.records+records
-	if e.records > compactFrom && e.records > 2*len(e.byName) {
-		return e.compact()
-	}
-	return nil
+func (e *entries) catchUp(ctx context.Context) error {
+	return e.reader.Follow(ctx, e.forget, e.take)
 }
 
-// take takes in one record.
-func (e *entries) take(payload []byte) {
-	if entry, ok := decodeEntry(payload); ok {
-		e.byName[entry.Name] = entry
-	} else if name, ok := decodeRemoved(payload); ok {
-		delete(e.byName, name)
+// reread has the journal read from its beginning the next time. It needs mu.
+func (e *entries) reread() {
+	_ = e.reader.Close() // read-only: nothing to lose
+	e.forget()
+}
+
+// forget begins the index anew. It needs mu.
+func (e *entries) forget() {
+	e.index = newIndex()
+	e.turn++
+}
+
+// take takes in the record at the offset at.
+func (e *entries) take(payload []byte, at int64) {
+	kind, name, rest := peekRecord(payload)
+	switch kind {
+	case landed:
+		size, used := peekEntry(rest)
+		e.index.put(e.index.hash(name), indexed{at: at, size: size, used: used})
+	case removed:
+		e.index.remove(e.index.hash(name))
 	}
 }
 
-// compactFrom is how many records a journal has at least before it is worth
-// writing anew: below, it is some hundred kilobytes.
-const compactFrom = 4096
+// peekRecord returns the kind of a record, the name in it, and what is behind the
+// name. Of one that is not whole, and of one not known, the kind is 0.
+func peekRecord(payload []byte) (kind byte, name []byte, rest fieldReader) {
+	if len(payload) == 0 || payload[0] != landed && payload[0] != removed {
+		return 0, nil, fieldReader{}
+	}
+	r := fieldReader{b: payload[1:]}
+	name = r.textBytes()
+	if kind = payload[0]; kind == landed {
+		r.bytes(len(Entry{}.Identity))
+	}
+	if r.bad || len(name) == 0 {
+		return 0, nil, fieldReader{}
+	}
+	return kind, name, r
+}
 
-// compact writes the journal anew with one record a file. It needs mu, so that
-// this process appends nothing meanwhile. What another process appends meanwhile
-// is lost: that costs a file its entry, and a derived name a fetch.
-func (e *entries) compact() error {
-	p, err := ownSpot(e.fsys, entryFile).CreateApart(0o666)
-	if err != nil {
-		return err
-	}
-	defer p.Cancel()
-	var off int64
-	var buf []byte
-	flush := func() error {
-		n, err := p.WriteAt(buf, off)
-		off, buf = off+int64(n), buf[:0]
-		return err
-	}
-	for _, entry := range e.byName {
-		if buf, err = journal.AppendRecord(buf, entry.encode()); err != nil {
-			return err
-		}
-		if len(buf) >= 256<<10 {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
-		return err
-	}
-	e.file = nil // the next look reads the new one
-	return p.Commit(SyncNone)
+// peekEntry returns the size and the last use of an entry whose file nobody has
+// looked at since.
+func peekEntry(r fieldReader) (size int64, used time.Time) {
+	size = int64(r.uvarint())
+	modified, fetched := r.varint(), r.varint()
+	return size, time.Unix(0, max(modified, fetched))
 }

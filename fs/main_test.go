@@ -11,7 +11,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv(recorderEnv); args != "" {
+		os.Exit(recordMany(args))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // eachFs runs the test on the operating system's file system and in memory.
 func eachFs(t *testing.T, test func(t *testing.T, base afero.Fs, dir string)) {

@@ -105,17 +105,10 @@ func EachName(folder afero.File, fn func(base string) error) error {
 	}
 }
 
-// tidyJournal is the size in bytes from which the journal is read at start-up,
-// to be written anew if most of it is out of date: some ten thousand records.
-const tidyJournal = 1 << 20
-
 // Tidy puts in order what earlier processes left: partial files that nobody is
 // at work on and nobody is going to, and a journal that has grown long. It
 // calls kept for each partial file that it leaves to be adopted.
 func (d *Dir) Tidy(ctx context.Context, now time.Time, kept func(Leftover)) error {
 	err := d.sortLeftovers(ctx, now, kept)
-	if fi, statErr := d.fsys.Stat(entryFile); statErr == nil && fi.Size() > tidyJournal {
-		err = errors.Join(err, d.entries.tidy())
-	}
-	return err
+	return errors.Join(err, d.entries.tidy(ctx))
 }

@@ -1,9 +1,10 @@
 // Package journal keeps an append-only file of checksummed records.
 //
-// Several processes may append at once: a record is one write to a file opened
-// for appending. A record that is torn, by a crash or a full disk, is passed
-// over when the file is read; what follows it is found again. A journal is a
-// hint: nobody may depend on a record being there.
+// Several processes may append at once, without a lock: a record is one write to
+// a file opened for appending. A record that is torn, by a crash or a full disk,
+// is passed over when the file is read; what follows it is found again. One
+// process at a time may write the journal anew while the others go on appending
+// ([Log.Compact]). A journal is a hint: nobody may depend on a record being there.
 //
 // On disk a record is
 //
@@ -11,17 +12,18 @@
 //	length  uint16    of the payload, little endian
 //	crc     uint32    CRC-32C of length and payload, little endian
 //	payload length bytes
+//
+// A payload whose first byte is 0 is the journal's own: in a journal that was
+// written anew the first record says how long it was then (8 bytes, little
+// endian). Readers pass it over.
 package journal
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
-	"os"
-	"sync"
-
-	"github.com/spf13/afero"
 )
 
 // MaxPayload is the longest payload of one record, in bytes.
@@ -83,120 +85,34 @@ func next(b []byte, last bool) (payload []byte, used int, ok bool) {
 	return nil, len(b), false
 }
 
-// Log is an open journal. It is safe for concurrent use.
-type Log struct {
-	fsys afero.Fs
-	name string
-
-	mu   sync.Mutex // guards all below
-	file afero.File // nil until something is appended
-}
-
-// New returns the journal called name on fsys. Nothing is opened or made yet.
-func New(fsys afero.Fs, name string) *Log { return &Log{fsys: fsys, name: name} }
-
-// Append writes one record at the end, and makes the file when it is not there.
-func (l *Log) Append(payload []byte) error {
-	record, err := AppendRecord(make([]byte, 0, headerSize+len(payload)), payload)
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.open(); err != nil {
-		return err
-	}
-	if _, ok := l.file.(*os.File); !ok {
-		// Elsewhere than on the operating system's file system, appending is not
-		// a property of the open file.
-		if _, err := l.file.Seek(0, io.SeekEnd); err != nil {
-			return err
-		}
-	}
-	_, err = l.file.Write(record)
-	return err
-}
-
-// open opens the file that has the journal's name now: somebody may have
-// replaced it by a compacted one, and what goes to the old one is lost.
-func (l *Log) open() error {
-	if l.file != nil {
-		if l.isCurrent() {
-			return nil
-		}
-		_ = l.file.Close() // each record was written whole or reported
-		l.file = nil
-	}
-	if l.isForeign() {
-		return &os.PathError{Op: "open", Path: l.name, Err: errForeign}
-	}
-	f, err := l.fsys.OpenFile(l.name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
-	l.file = f
-	return err
-}
-
-var errForeign = errors.New("not a regular file: remove it")
-
-// isForeign reports whether somebody put something else in the journal's place:
-// a pipe would hold us for ever, and a link lead to another file.
-func (l *Log) isForeign() bool {
-	lstater, ok := l.fsys.(afero.Lstater)
-	if !ok {
-		return false
-	}
-	fi, _, err := lstater.LstatIfPossible(l.name)
-	return err == nil && !fi.Mode().IsRegular()
-}
-
-func (l *Log) isCurrent() bool {
-	if _, ok := l.file.(*os.File); !ok {
-		return false // nothing else tells two files apart
-	}
-	there, err := l.fsys.Stat(l.name)
-	if err != nil {
-		return false
-	}
-	open, err := l.file.Stat()
-	return err == nil && os.SameFile(there, open)
-}
-
-// Close closes the file.
-func (l *Log) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file == nil {
-		return nil
-	}
-	f := l.file
-	l.file = nil
-	return f.Close()
-}
-
 // readChunk is how much is read at a time: some thousand records.
 const readChunk = 256 << 10
 
 // Replay calls fn with the payload of every whole record of f from the offset
-// from on. The payload is valid during the call only. It returns the offset where
-// the last of them ended, to go on from, and how many there were.
-func Replay(f io.ReaderAt, from int64, fn func(payload []byte)) (end int64, records int, err error) {
-	var held []byte
-	chunk := make([]byte, readChunk)
+// from on, and with the record's own offset. The payload is valid during the call
+// only. It returns the offset where the last of them ended, to go on from, and how
+// many there were. When ctx ends, it returns its cause.
+func Replay(ctx context.Context, f io.ReaderAt, from int64, fn func(payload []byte, at int64)) (end int64, records int, err error) {
+	// What is held from one read to the next is less than a record.
+	buf := make([]byte, readChunk+headerSize+MaxPayload)
+	held := 0
 	end = from
-	for at := from; ; {
-		n, err := f.ReadAt(chunk, at)
-		at += int64(n)
+	for at := from; ; { // at is the offset of buf's beginning
+		if ctx.Err() != nil {
+			return end, records, context.Cause(ctx)
+		}
+		n, err := f.ReadAt(buf[held:held+readChunk], at+int64(held))
 		last := errors.Is(err, io.EOF)
-		held = append(held, chunk[:n]...)
+		rest := buf[:held+n]
 		for {
-			payload, used, ok := next(held, last)
+			payload, used, ok := next(rest, last)
+			rest, at = rest[used:], at+int64(used)
 			if !ok {
-				held = held[:copy(held, held[used:])]
 				break
 			}
-			fn(payload)
+			fn(payload, at-int64(headerSize+len(payload)))
 			records++
-			held = held[used:]
-			end = at - int64(len(held))
+			end = at
 		}
 		if last {
 			return end, records, nil
@@ -204,5 +120,38 @@ func Replay(f io.ReaderAt, from int64, fn func(payload []byte)) (end int64, reco
 		if err != nil {
 			return end, records, err
 		}
+		held = copy(buf, rest)
 	}
+}
+
+// ErrNoRecord says that there is no whole record at an offset.
+var ErrNoRecord = errors.New("no record there")
+
+// readAhead is how much is read of a record at first: most are shorter.
+const readAhead = 512
+
+// ReadRecord returns the payload of the record at the offset at.
+func ReadRecord(f io.ReaderAt, at int64) ([]byte, error) {
+	b := make([]byte, readAhead)
+	n, err := f.ReadAt(b, at)
+	if n < headerSize || [2]byte(b[:2]) != magic {
+		return nil, noRecord(err)
+	}
+	length := headerSize + int(binary.LittleEndian.Uint16(b[2:]))
+	if length > readAhead {
+		b = append(make([]byte, 0, length), b[:n]...)[:length]
+		more, moreErr := f.ReadAt(b[n:], at+int64(n))
+		n, err = n+more, moreErr
+	}
+	if n < length || binary.LittleEndian.Uint32(b[4:]) != checksum(b[headerSize:length]) {
+		return nil, noRecord(err)
+	}
+	return b[headerSize:length:length], nil
+}
+
+func noRecord(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrNoRecord
+	}
+	return err
 }

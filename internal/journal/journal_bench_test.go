@@ -19,7 +19,7 @@ func BenchmarkRecord(b *testing.B) {
 	defer l.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := l.Append(payload); err != nil {
+		if err := add(l, payload); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -31,7 +31,7 @@ func BenchmarkReplayRecords(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "journal")
 	l := New(afero.NewOsFs(), path)
 	for range records {
-		require.NoError(b, l.Append(payload))
+		require.NoError(b, add(l, payload))
 	}
 	require.NoError(b, l.Close())
 	f, err := os.Open(path)
@@ -40,7 +40,7 @@ func BenchmarkReplayRecords(b *testing.B) {
 	b.SetBytes(int64(records * (headerSize + len(payload))))
 	b.ReportAllocs()
 	for b.Loop() {
-		_, n, err := Replay(f, 0, func([]byte) {})
+		_, n, err := Replay(b.Context(), f, 0, func([]byte, int64) {})
 		require.NoError(b, err)
 		require.Equal(b, records, n)
 	}

@@ -16,6 +16,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// add appends one record.
+func add(l *Log, payload []byte) error {
+	_, err := l.Append(payload)
+	return err
+}
+
 func replay(t *testing.T, fsys afero.Fs, name string) []string {
 	t.Helper()
 	f, err := fsys.Open(name)
@@ -25,7 +31,7 @@ func replay(t *testing.T, fsys afero.Fs, name string) []string {
 	require.NoError(t, err)
 	defer f.Close()
 	var got []string
-	_, records, err := Replay(f, 0, func(p []byte) { got = append(got, string(p)) })
+	_, records, err := Replay(t.Context(), f, 0, func(p []byte, _ int64) { got = append(got, string(p)) })
 	require.NoError(t, err)
 	require.Equal(t, len(got), records)
 	return got
@@ -38,14 +44,14 @@ func TestAppendAndReplay(t *testing.T) {
 			require.NoError(t, fsys.MkdirAll(filepath.Dir(path), 0o777))
 			assert.Empty(t, replay(t, fsys, path), "no file, no records")
 			l := New(fsys, path)
-			require.NoError(t, l.Append([]byte("one")))
-			require.NoError(t, l.Append(nil))
+			require.NoError(t, add(l, []byte("one")))
+			require.NoError(t, add(l, nil))
 			require.NoError(t, l.Close())
-			require.NoError(t, l.Append([]byte("two")), "it opens again by itself")
+			require.NoError(t, add(l, []byte("two")), "it opens again by itself")
 			require.NoError(t, l.Close())
 			require.NoError(t, l.Close())
 			assert.Equal(t, []string{"one", "", "two"}, replay(t, fsys, path))
-			require.ErrorIs(t, l.Append(make([]byte, MaxPayload+1)), ErrTooLong)
+			require.ErrorIs(t, add(l, make([]byte, MaxPayload+1)), ErrTooLong)
 		})
 	}
 }
@@ -57,7 +63,7 @@ func TestManyAppendAtOnce(t *testing.T) {
 		l := New(afero.NewOsFs(), path) // each as if in a process of its own
 		wg.Go(func() {
 			for i := range 100 {
-				assert.NoError(t, l.Append(fmt.Appendf(nil, "%d-%d", w, i)))
+				assert.NoError(t, add(l, fmt.Appendf(nil, "%d-%d", w, i)))
 			}
 			assert.NoError(t, l.Close())
 		})
@@ -100,7 +106,7 @@ func TestARecordWithinARecordIsNotTakenForOne(t *testing.T) {
 		file, err = AppendRecord(file, outer)
 		require.NoError(t, err)
 		var last []byte
-		end, records, err := Replay(bytes.NewReader(file), 0, func(p []byte) { last = bytes.Clone(p) })
+		end, records, err := Replay(t.Context(), bytes.NewReader(file), 0, func(p []byte, _ int64) { last = bytes.Clone(p) })
 		require.NoError(t, err)
 		require.Equal(t, 6, records)
 		require.Equal(t, outer, last)
@@ -115,7 +121,7 @@ func TestReplayFromAnOffset(t *testing.T) {
 	file, err = AppendRecord(file, []byte("second"))
 	require.NoError(t, err)
 	var got []string
-	_, _, err = Replay(bytes.NewReader(file), from, func(p []byte) { got = append(got, string(p)) })
+	_, _, err = Replay(t.Context(), bytes.NewReader(file), from, func(p []byte, _ int64) { got = append(got, string(p)) })
 	require.NoError(t, err)
 	assert.Equal(t, []string{"second"}, got)
 }
@@ -135,7 +141,7 @@ func FuzzReplay(f *testing.F) {
 		file := bytes.NewReader(append(bytes.Clone(garbage), good...))
 		var last []byte
 		found := false
-		if _, _, err := Replay(file, 0, func(p []byte) { last, found = bytes.Clone(p), true }); err != nil {
+		if _, _, err := Replay(t.Context(), file, 0, func(p []byte, _ int64) { last, found = bytes.Clone(p), true }); err != nil {
 			t.Fatal(err)
 		}
 		if !found || !bytes.Equal(last, payload) {
