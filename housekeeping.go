@@ -65,6 +65,8 @@ func isRecent(u fs.Usage, now time.Time) bool {
 
 // serve evicts in the background when it is asked to, and what is too old.
 func (h *housekeeping) serve(ctx context.Context) {
+	list := time.NewTicker(listEvery)
+	defer list.Stop()
 	var tick <-chan time.Time
 	if age := h.m.cfg.maxAge; age > 0 {
 		ticker := time.NewTicker(ageInterval(age))
@@ -79,9 +81,17 @@ func (h *housekeeping) serve(ctx context.Context) {
 			h.report("evict", h.m.limit.trimLow(ctx))
 		case <-tick:
 			h.evict(ctx)
+		case <-list.C:
+			h.report("list the cache directory", h.m.limit.relist(ctx, h.m.shelf, !h.counted()))
 		}
 	}
 }
+
+// listEvery is how often the names are listed while a manager is open, should
+// others add or remove files behind the back of the count. Of a million files that
+// takes a second or two of each hour, and what is missed meanwhile is noticed when
+// it is asked for or its turn to go comes.
+const listEvery = time.Hour
 
 // ageInterval is how often files are gone through for their age: often enough
 // that none outstays its time by much, and not all the time.
@@ -92,8 +102,22 @@ func ageInterval(age time.Duration) time.Duration {
 // keep registers a partial file that is left for who goes on with it.
 func (h *housekeeping) keep(l fs.Leftover) { h.m.limit.addSpare(h.m.shelf, l) }
 
-// load registers the files that are there, and counts them.
+// load registers the files that are there. What it does not have to count it does
+// not have to look at: then what the journal knows of a file will do.
 func (h *housekeeping) load(ctx context.Context) error {
+	m := h.m
+	if !isRecent(m.dir.Usage(), time.Now()) {
+		return h.count(ctx)
+	}
+	err := m.dir.Leftovers(ctx, time.Now(), h.keep)
+	return errors.Join(err, m.dir.List(ctx, func(name string, size int64, used time.Time) error {
+		m.limit.add(m.shelf, name, size, used)
+		return nil
+	}))
+}
+
+// count registers the files, and counts them.
+func (h *housekeeping) count(ctx context.Context) error {
 	m := h.m
 	count := m.dir.Recount()
 	err := m.dir.Leftovers(ctx, time.Now(), func(l fs.Leftover) {

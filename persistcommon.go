@@ -163,6 +163,22 @@ func (p *PersistLimit) learn(ctx context.Context, s shelf) error {
 	return err
 }
 
+// relist is learn for a directory that was listed before. Unless always, it is done
+// only if somebody has to choose among its files.
+func (p *PersistLimit) relist(ctx context.Context, s shelf, always bool) error {
+	p.mu.Lock()
+	d := p.dirs[s]
+	due := d != nil && p.on && (d.tracked || always)
+	if due {
+		d.listing.done = false
+	}
+	p.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return p.learn(ctx, s)
+}
+
 // outdated reports whether a look at all files is worth while before f goes, or nil
 // because no candidate is left: others have added files since the last one that
 // may be older. Looking takes a twentieth of the time at most.

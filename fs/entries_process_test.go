@@ -17,7 +17,7 @@ import (
 // and what their names begin with.
 const recorderEnv = "DLMANAGER_TEST_RECORDER"
 
-const recordedByEach = 3000
+const recordedByEach = 10_000
 
 func recordMany(args string) int {
 	dir, prefix, _ := strings.Cut(args, "\t")

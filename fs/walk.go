@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path"
 	"time"
 
 	"github.com/spf13/afero"
@@ -14,51 +13,6 @@ import (
 // walkBatch is how many names are read of a folder at a time: enough to make
 // the calls few, and a bound on memory in a folder with a million files.
 const walkBatch = 1024
-
-// Walk calls fn for every finished file, in no order, until fn or ctx ends it. A
-// folder that cannot be read is reported at the end, and the others are walked.
-// What vanishes meanwhile is passed over; so are links, devices, the cache's
-// own files and other programs' hidden partials.
-func (d *Dir) Walk(ctx context.Context, fn func(name string, info Info) error) error {
-	return d.walk(ctx, ".", fn)
-}
-
-func (d *Dir) walk(ctx context.Context, folder string, fn func(string, Info) error) error {
-	var folders []string
-	var unreadable []error
-	err := d.eachName(ctx, folder, func(base string) error {
-		name := path.Join(folder, base)
-		if name == ownDir || name == tagFile || IsHiddenPartial(base) {
-			return nil
-		}
-		fi, err := Lstat(d.fsys, name)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			return nil
-		case err != nil:
-			unreadable = append(unreadable, err)
-			return nil
-		case fi.IsDir():
-			folders = append(folders, name)
-			return nil
-		case !fi.Mode().IsRegular():
-			return nil
-		}
-		return fn(name, infoOf(fi))
-	})
-	if err != nil {
-		return err
-	}
-	for _, sub := range folders {
-		err := d.walk(ctx, sub, fn)
-		if _, odd := errors.AsType[*os.PathError](err); odd {
-			unreadable = append(unreadable, err)
-		} else if err != nil {
-			return err
-		}
-	}
-	return errors.Join(unreadable...)
-}
 
 // eachName calls fn for each base name in the folder; a folder that is not
 // there has none.
