@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/journal"
 )
 
 func sampleEntry(name string) Entry {
@@ -123,6 +126,104 @@ func TestJournalIsWrittenAnewWhenMostOfItIsOutOfDate(t *testing.T) {
 		_, ok = openDir(t, base, path).Entry("next", info)
 		assert.True(t, ok)
 		requireNoPartials(t, d)
+	})
+}
+
+func TestAJournalOfTheFirstVersionIsReadAndWrittenAnew(t *testing.T) {
+	old := func(name string, n int64) []byte { // its entries ended with the digests
+		e := sampleEntry(name)
+		e.Size = n
+		b := e.encode()
+		tail := 16 + 1 + len(binary.AppendVarint(nil, e.Validated.UnixNano())) + len(appendText(nil, e.Unsynced)) + 16
+		return b[:len(b)-tail]
+	}
+	var file []byte
+	add := func(payload []byte) {
+		var err error
+		file, err = journal.AppendRecord(file, payload)
+		require.NoError(t, err)
+	}
+	for i := range 10_000 {
+		add(old("file", int64(i)))
+	}
+	add(old("gone", 1))
+	add(encodeRemoved("gone"))
+	add([]byte{200, 1, 2, 3}) // a kind that is not known
+	whole := len(file)
+	add(old("torn", 1))
+	file = file[:whole+20]
+
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	require.NoError(t, os.WriteFile(d.Path(entryFile), file, 0o666))
+	require.NoError(t, d.Tidy(t.Context(), time.Now(), ignore))
+	for range 2 {
+		e, ok := d.Lookup("file")
+		require.True(t, ok)
+		assert.EqualValues(t, 9_999, e.Size)
+		assert.Equal(t, sampleEntry("").ETag, e.ETag)
+		for _, name := range []string{"gone", "torn", "", "other"} {
+			_, ok = d.Lookup(name)
+			assert.False(t, ok, name)
+		}
+		d = openDir(t, afero.NewOsFs(), d.Root())
+	}
+	fi, err := os.Stat(d.Path(entryFile))
+	require.NoError(t, err)
+	assert.Less(t, fi.Size(), int64(1000))
+}
+
+func TestAJournalThatIsDamagedWhileItIsReadCostsEntriesOnly(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	require.NoError(t, d.Record(sampleEntry("one")))
+	require.NoError(t, d.Record(sampleEntry("two")))
+	_, ok := d.Lookup("two")
+	require.True(t, ok)
+	whole, err := os.ReadFile(d.Path(entryFile))
+	require.NoError(t, err)
+	zeros := make([]byte, len(whole)/2)
+	f, err := os.OpenFile(d.Path(entryFile), os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt(zeros, int64(len(whole)-len(zeros))) // as a power loss does
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	_, ok = d.Lookup("two")
+	assert.False(t, ok)
+	_, ok = d.Lookup("one")
+	assert.True(t, ok, "what is whole is found again")
+	require.NoError(t, d.Record(sampleEntry("three")))
+	_, ok = d.Lookup("three")
+	assert.True(t, ok)
+}
+
+func FuzzLookup(f *testing.F) {
+	whole, _ := journal.AppendRecord(nil, sampleEntry("name").encode())
+	gone, _ := journal.AppendRecord(nil, encodeRemoved("name"))
+	f.Add(whole, 0)
+	f.Add(append(whole[:len(whole):len(whole)], gone...), 3)
+	f.Fuzz(func(t *testing.T, file []byte, cut int) {
+		fsys := afero.NewMemMapFs()
+		if err := afero.WriteFile(fsys, entryFile, file, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		e := newEntries(fsys)
+		e.lookup("name")
+		if cut > 0 && cut < len(file) { // what was read is not what is there any more
+			if err := afero.WriteFile(fsys, entryFile, append(file[cut:len(file):len(file)], file[:cut]...), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if found, ok := e.lookup("name"); ok && found.Name != "name" {
+			t.Fatalf("%q was found", found.Name)
+		}
+		if err := e.append(sampleEntry("name").encode()); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := e.lookup("name"); !ok {
+			t.Fatal("what was appended last is lost")
+		}
 	})
 }
 

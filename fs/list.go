@@ -194,8 +194,9 @@ func (w *walk) leave(f *openedFolder) {
 
 // eachBatch calls fn with what is in the folder, some at a time.
 func (w *walk) eachBatch(f *openedFolder, name string, fn func([]os.DirEntry)) error {
-	dir, ok := f.File.(*os.File)
-	if !ok {
+	dir, done := lister(f.File, w.d.Path(name))
+	defer done()
+	if dir == nil {
 		return w.eachBatchElsewhere(f, name, fn)
 	}
 	for w.ctx.Err() == nil {
