@@ -34,7 +34,7 @@ const helperEnv = "DLMANAGER_TEST_HELPER"
 // leaseHelper does.
 func helper(args []string) int {
 	switch what := args[0]; what {
-	case "hold", "read", "run":
+	case "hold", "read", "fill":
 		return leaseHelper(what, args[1:])
 	}
 	if strings.HasSuffix(args[1], "/") {
