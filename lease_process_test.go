@@ -23,20 +23,15 @@ import (
 	"github.com/dlmanager/dlmanager/fs"
 )
 
-// leaseHelper is the second process of the tests in this file:
+// leaseHelpers are second processes:
 //
 //	hold DIR URL NAME        opens the file and has it until it is killed
 //	read DIR URL COUNT ROUNDS SIZE  opens the files 0, 1, … and reads them; the
 //	                         directory holds a few of them
 //	fill DIR URL COUNT       fetches files, for which others have to go
-func leaseHelper(what string, args []string) int {
-	err := map[string]func([]string) error{"hold": holdFile, "read": readFiles, "fill": fillDirectory}[what](args)
-	if err != nil {
-		fmt.Println("error", err)
-		return 1
-	}
-	fmt.Println("done", what)
-	return 0
+//	readonly DIR URL         uses a directory in which it may change nothing
+var leaseHelpers = map[string]func([]string) error{
+	"hold": holdFile, "read": readFiles, "fill": fillDirectory, "readonly": useReadOnly,
 }
 
 func holdFile(args []string) error {
@@ -117,6 +112,43 @@ func fillDirectory(args []string) error {
 		m.Download(args[1], fmt.Sprint("other", os.Getpid(), i))
 	}
 	return errors.Join(m.Wait(), m.Close())
+}
+
+func useReadOnly(args []string) error {
+	dir, url := args[0], args[1]
+	if f, err := os.Create(filepath.Join(dir, "new")); err == nil {
+		return errors.Join(errors.New("the directory can be written"), f.Close(), os.Remove(f.Name()))
+	}
+	m, err := NewDownloadManager(dir, WithSizeLimit(1000), WithFileLimit(1))
+	if err != nil {
+		return err
+	}
+	d := m.Download(url, "folder/file")
+	if err := d.Wait(); err != nil {
+		return err
+	}
+	if d.Result().Origin != OriginCached {
+		return errors.New("it was fetched")
+	}
+	for _, open := range []func() (*File, error){
+		func() (*File, error) { return m.Open("folder/file") },
+		func() (*File, error) { return m.Get(context.Background(), url, "folder/file") },
+	} {
+		f, err := open()
+		if err != nil {
+			return err
+		}
+		if err := readWhole(f, "content"); err != nil {
+			return err
+		}
+	}
+	if _, err := m.Open("folder/missing"); !errors.Is(err, ErrNotCached) {
+		return fmt.Errorf("not ErrNotCached: %w", err)
+	}
+	if err := m.Download(url, "folder/missing").Wait(); !errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("no clear error: %w", err)
+	}
+	return m.Close()
 }
 
 func TestTheLeaseOfAKilledProcessIsGone(t *testing.T) {
