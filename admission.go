@@ -27,7 +27,8 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 // lookFor is look for one who does not insist on fetching it.
 func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 	info, err := m.dir.Stat(d.name)
-	if errors.Is(err, os.ErrNotExist) {
+	d.absent = errors.Is(err, os.ErrNotExist)
+	if d.absent {
 		if m.limit != nil {
 			m.limit.forget(m.shelf, d.name) // somebody else removed it
 		}
@@ -98,7 +99,7 @@ func (m *DownloadManager) pendingOf(d *Download) pending {
 
 // enqueue gives the download its place in the queue.
 func (m *DownloadManager) enqueue(d *Download) *ticket {
-	t := m.queue.enter(hostKey(d.url), d.cfg.priority)
+	t := m.queue.enter(hostKey(d.source()), d.cfg.priority)
 	m.setTicket(d, t)
 	return t
 }
@@ -200,8 +201,12 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 	}
 	// Under the lock nobody else is fetching it: either the file is there, or it
 	// has to be fetched here.
+	d.absent = false
 	info, err := m.lookUnderLock(d, c)
 	if info == nil && err == nil {
+		if d.absent {
+			partial.IsNew()
+		}
 		return partial, nil, nil
 	}
 	if err != nil {
@@ -221,7 +226,7 @@ func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) 
 }
 
 func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
-	return m.queue.connect(hostKey(d.url))
+	return m.queue.connect(hostKey(d.source()))
 }
 
 func (m *DownloadManager) spot(d *Download) (fs.Spot, error) { return m.dir.Spot(d.name) }

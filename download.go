@@ -26,6 +26,8 @@ type Download struct {
 	cfg     downloadConfig
 	site    site
 	mirrors []*url.URL
+	mirror  int  // which source is asked: 0 for the URL; the goroutine's
+	absent  bool // nothing had its name when that was last looked for; the goroutine's
 	stale   bool // the file that is there is not the one that was asked for; the goroutine's
 
 	observers observers

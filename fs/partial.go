@@ -51,7 +51,7 @@ type Partial struct {
 	lock        afero.File // the separate, read-only descriptor that holds the lock; nil without locks
 	note        *note      // nil: none can be kept
 	adopted     bool       // it was there
-	cached      bool       // final is in a cache: somebody may be evicting what is there
+	replaces    bool       // final may be a file of the cache that somebody is evicting
 	mu          sync.Mutex // guards over
 	over        bool       // committed, kept or cancelled
 }
@@ -186,13 +186,25 @@ func (p *Partial) ReadAt(b []byte, off int64) (int, error) {
 	return f.ReadAt(b, off)
 }
 
-// Resize cuts the file, or extends it with what reads as zeros: to 0 when what
-// was written is of another version, to the whole length when that is known, so
-// that its size says what it is going to need.
-func (p *Partial) Resize(size int64) error { return p.file.Truncate(size) }
+// Clear cuts the file to 0: what was written is of another version.
+func (p *Partial) Clear() error { return p.file.Truncate(0) }
+
+// Extend gives the file its whole length, so that its size says what it is going
+// to need, and where that helps the blocks as well. What is not written reads as
+// zeros.
+func (p *Partial) Extend(size int64) error {
+	if err := allocate(p.file, size); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return p.file.Truncate(size)
+}
 
 // Sync flushes the data to the disk.
 func (p *Partial) Sync() error { return p.file.Sync() }
+
+// IsNew says that nothing has the final name: then nobody evicts what has it while it
+// is replaced.
+func (p *Partial) IsNew() { p.replaces = false }
 
 // Adopted reports whether the file was there: an earlier download left it.
 func (p *Partial) Adopted() bool { return p.adopted }
@@ -300,12 +312,12 @@ func (p *Partial) rename() error {
 	if runtime.GOOS == "windows" { // which does not rename what is open
 		p.unlock()
 	}
-	fi, err := p.fsys.Stat(p.final)
-	if p.lock == nil && err == nil && fi.IsDir() {
-		// afero.MemMapFs would replace it; an operating system's rename refuses.
-		return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
+	if p.lock == nil { // afero.MemMapFs would replace a directory; an operating system's rename refuses
+		if fi, err := p.fsys.Stat(p.final); err == nil && fi.IsDir() {
+			return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
+		}
 	}
-	if err == nil && p.cached {
+	if p.replaces {
 		defer p.keepEvictorsOff()()
 	}
 	for range maxCreateTries {
