@@ -13,8 +13,8 @@ import (
 // two of a million names meet is as likely as one in thirty million, and then one
 // of the two is not known.
 //
-// It is a table with open addressing: 24 bytes a place, and between a third and
-// nine tenths more places than entries.
+// It is a table with open addressing: 24 bytes a place, and a fifth to a half more
+// places than entries.
 type index struct {
 	seed  maphash.Seed
 	slots []indexSlot
@@ -94,7 +94,7 @@ func (x *index) put(h uint64, e indexed) {
 		x.remove(h)
 		return
 	}
-	if 4*(x.n+1) > 3*len(x.slots) {
+	if 6*(x.n+1) > 5*len(x.slots) {
 		x.grow()
 	}
 	i, ok := x.find(h)
@@ -109,7 +109,7 @@ func (x *index) put(h uint64, e indexed) {
 
 func (x *index) grow() {
 	old := x.slots
-	x.slots = make([]indexSlot, max(64, len(old)+len(old)/2))
+	x.slots = make([]indexSlot, max(64, len(old)+len(old)/4))
 	for _, s := range old {
 		if s.hash != 0 {
 			i, _ := x.find(s.hash)
