@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -81,6 +82,9 @@ func newCheck(text string, fsys afero.Fs, names []string) (*check, error) {
 		return c, nil
 	}
 	content, err := readLimited(fsys, spec.Path(), digest.MaxFile)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errNotRegularFile) {
+		return nil, fmt.Errorf("%w: checksum file: %w", ErrInvalidChecksum, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read checksum file: %w", err)
 	}

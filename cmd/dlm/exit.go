@@ -32,7 +32,7 @@ const (
     3  a file is not there: the server answered 404 or 410
     4  trying again later may help: no connection, no address, a silent server,
        a connection that was cut, --max-time, or the server answered 408, 425,
-       429 or 5xx
+       429, 500, 502, 503, 504, 522 or 524
     5  a checksum is not what it should be
     6  the disk: no space, no permission
     7  some items of a batch failed

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts in testdata/script, one rule of the command each.
 // They have an origin at $URL, the same over TLS with a file at $HTTPS, whose
-// authority is in ca.pem, and the cache in $WORK/cache.
+// authority is in ca.pem, a proxy that wants credentials at $PROXY, and the cache
+// in $WORK/cache.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -56,6 +57,11 @@ func setUpScript(env *testscript.Env) error {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
 	secure.StartTLS()
 	env.Defer(secure.Close)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	env.Defer(proxy.Close)
+	env.Setenv("PROXY", proxy.URL)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "ca.pem"), ca, 0o666); err != nil {
 		return err
