@@ -28,7 +28,8 @@ const (
     0  all files are there
     1  another failure, or failures of several kinds; also, without a message,
        when nobody reads the output any more
-    2  the command line is wrong: a flag, a variable, a URL or a name
+    2  the command line is wrong: a flag, a variable, the config file, a URL or a
+       name
     3  a file is not there: the server answered 404 or 410
     4  trying again later may help: no connection, no address, a silent server,
        a connection that was cut, --max-time, or the server answered 408, 425,
@@ -44,7 +45,8 @@ const (
 When several files failed for the same reason, the code is the reason's.`
 )
 
-// usageError is a mistake on the command line or in a DLM_ variable.
+// usageError is a mistake on the command line, in a DLM_ variable or in the config
+// file.
 type usageError struct {
 	text string
 	hint string // what to do about it

@@ -293,9 +293,17 @@ func (s *flagSet) endGroup() {
 // read.
 const helpWidth = 80
 
-// usageByGroup makes a command's help show its flags in their groups.
+// workKey is the annotation of the commands that do the work.
+const workKey = "dlm_work"
+
+// works reports whether the command's flags have defaults in the config file.
+func works(cmd *cobra.Command) bool { return cmd.Annotations[workKey] != "" }
+
+// usageByGroup makes a command's help show its flags in their groups, and lets
+// the config file set them.
 func usageByGroup(cmd *cobra.Command, s *flagSet) {
 	s.endGroup()
+	cmd.Annotations = map[string]string{workKey: "true"}
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
 		w := cmd.OutOrStdout()
 		fmt.Fprintf(w, "Usage:\n  %s\n", cmd.UseLine())
@@ -305,7 +313,8 @@ func usageByGroup(cmd *cobra.Command, s *flagSet) {
 		for _, g := range s.groups {
 			fmt.Fprintf(w, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(helpWidth))
 		}
-		fmt.Fprintf(w, "\nEvery flag has a variable: DLM_CACHE_DIR is --cache-dir, and so on.\nSee also: dlm help cache, dlm help environment, dlm help exit-codes\n")
+		fmt.Fprintf(w, "\nFor every command:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(helpWidth))
+		fmt.Fprintf(w, "\nEvery flag has a variable: DLM_CACHE_DIR is --cache-dir, and so on.\nSee also: dlm help cache, dlm help config, dlm help environment, dlm help exit-codes\n")
 		return nil
 	})
 }

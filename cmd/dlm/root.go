@@ -37,7 +37,7 @@ func newRoot(u *ui) *cobra.Command {
 		// Without a command there is nothing to do but to help.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return applyEnvironment(cmd, os.LookupEnv)
+			return applyDefaults(cmd)
 		},
 	}
 	root.SetOut(u.out)
@@ -46,10 +46,25 @@ func newRoot(u *ui) *cobra.Command {
 	root.SetUsageFunc(rootUsage)
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.Flags().Bool("version", false, "print the version")
+	registerConfig(root)
 	root.AddCommand(newGetCommand(u), newVersionCommand(), newManCommand())
 	root.AddCommand(newTopics(root)...)
 	root.SetHelpCommand(newHelpCommand())
 	return root
+}
+
+// applyDefaults sets the flags that were not given: from their variables, else
+// from the config file. Commands that only tell about themselves do not read it:
+// they must work when it is wrong.
+func applyDefaults(cmd *cobra.Command) error {
+	if err := applyEnvironment(cmd, os.LookupEnv); err != nil || !works(cmd) {
+		return err
+	}
+	settings, err := readConfig(cmd)
+	if err != nil || len(settings) == 0 {
+		return err
+	}
+	return applyConfig(cmd, settings)
 }
 
 // rootUsage lists the commands and topics. Commands without a usage function of
