@@ -52,6 +52,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 	d, err := fs.Open(cfg.defaults.fs, dir, fs.Options{
 		Limited:      cfg.limited(),
 		Adopt:        cfg.adopt,
+		Existing:     cfg.existing,
 		InitialLimit: cfg.initialLimit,
 	})
 	if err != nil {

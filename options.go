@@ -58,6 +58,7 @@ type managerConfig struct {
 	maxPerHost    int
 	requestDelay  time.Duration
 	adopt         bool
+	existing      bool
 }
 
 type downloadConfig struct {
@@ -203,6 +204,13 @@ func WithRequestDelay(d time.Duration) Option {
 // they are cache, and may be evicted.
 func WithAdopt() Option {
 	return managerOption(func(c *managerConfig) { c.adopt = true })
+}
+
+// WithExisting makes NewDownloadManager take only what is a cache directory
+// already, for who looks after one: a directory without the mark is refused with
+// ErrNotCacheDir, and one that is not there with [os.ErrNotExist]. Nothing is made.
+func WithExisting() Option {
+	return managerOption(func(c *managerConfig) { c.existing = true })
 }
 
 // WithHTTPClient sets the client. Its CheckRedirect is asked beside our own

@@ -32,6 +32,9 @@ type Options struct {
 	Limited bool
 	// Adopt marks a directory although there are files in it. They become cache.
 	Adopt bool
+	// Existing refuses a directory that carries no mark with ErrNotCacheDir, and one
+	// that is not there with os.ErrNotExist: nothing is made.
+	Existing bool
 	// InitialLimit is recorded as the directory's own size limit, in bytes, when
 	// this call marks it. 0: none.
 	InitialLimit int64
@@ -60,6 +63,9 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 		return nil, err
 	}
 	if fi, err := fsys.Stat(abs); err != nil || !fi.IsDir() {
+		if o.Existing {
+			return nil, fmt.Errorf("open cache directory: %w", noDirectory(abs, err))
+		}
 		if err := fsys.MkdirAll(abs, 0o777); err != nil {
 			return nil, fmt.Errorf("make cache directory: %w", err)
 		}
@@ -77,6 +83,16 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 	d.twins = newTwins(d)
 	return d, nil
 }
+
+// noDirectory is what is wrong with a path that leads to no directory.
+func noDirectory(path string, err error) error {
+	if err == nil {
+		err = &os.PathError{Op: "open", Path: path, Err: errNoDir}
+	}
+	return err
+}
+
+var errNoDir = errors.New("not a directory")
 
 func (d *Dir) setRoot(fsys afero.Fs) error {
 	switch fsys.(type) {
