@@ -108,5 +108,6 @@ func (p *paced) Read(b []byte) (int, error) {
 }
 
 func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	killing{files: 8, size: 3 * mib, rate: 1 * mib, kills: 8, pause: 900 * time.Millisecond}.run(t)
 }

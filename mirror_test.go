@@ -98,6 +98,7 @@ type noWait struct{}
 func (noWait) Next(a Attempt) (time.Duration, bool) { return 0, IsTemporary(a.Err) && a.Number < 10 }
 
 func TestAForbiddenRequestIsTriedAgainOnlyIfItIsTheQuota(t *testing.T) {
+	t.Parallel() // it waits for a second
 	o := testorigin.New(t)
 	for path, c := range map[string]struct {
 		first testorigin.Option

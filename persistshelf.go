@@ -3,7 +3,6 @@ package dlmanager
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -123,10 +122,6 @@ func (p *PersistLimit) ownerOf(path string) (*limitDir, string) {
 	return owner, ownName
 }
 
-// nameBatch is how many names are read at a time: few calls, and bounded memory
-// in a folder with a million files.
-const nameBatch = 1024
-
 func (p *PersistLimit) registerMatching(dir, pattern string) error {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return fmt.Errorf("pattern %q: %w", pattern, err)
@@ -140,20 +135,13 @@ func (p *PersistLimit) registerMatching(dir, pattern string) error {
 	}
 	defer f.Close() // read-only: nothing to lose
 	var errs []error
-	for {
-		names, err := f.Readdirnames(nameBatch)
-		for _, base := range names {
-			if ok, _ := filepath.Match(pattern, base); ok {
-				errs = append(errs, p.registerFound(filepath.Join(dir, base)))
-			}
+	err = fs.EachName(f, func(base string) error {
+		if ok, _ := filepath.Match(pattern, base); ok {
+			errs = append(errs, p.registerFound(filepath.Join(dir, base)))
 		}
-		if err != nil || len(names) == 0 {
-			if !errors.Is(err, io.EOF) {
-				errs = append(errs, err)
-			}
-			return errors.Join(errs...)
-		}
-	}
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
 }
 
 // registerFound is register for a name that was found, not asked for.

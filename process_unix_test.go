@@ -13,6 +13,7 @@ import (
 )
 
 func TestAFrozenHolderIsNotWaitedForEver(t *testing.T) {
+	t.Parallel() // it waits for a time-out
 	gate := make(chan struct{})
 	o := newMeteredOrigin(t, 2*mib, gate)
 	dir := filepath.Join(t.TempDir(), "cache")

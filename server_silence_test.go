@@ -15,6 +15,7 @@ import (
 var briefly = WithStallTimeout(50 * time.Millisecond)
 
 func TestServerIsSilent(t *testing.T) {
+	t.Parallel() // it waits for time-outs
 	for name, c := range map[string]struct {
 		opt  testorigin.Option
 		rest string // what is asked for after it

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -50,6 +51,7 @@ type Partial struct {
 	lock        afero.File // the separate, read-only descriptor that holds the lock; nil without locks
 	note        *note      // nil: none can be kept
 	adopted     bool       // it was there
+	cached      bool       // final is in a cache: somebody may be evicting what is there
 	mu          sync.Mutex // guards over
 	over        bool       // committed, kept or cancelled
 }
@@ -298,9 +300,13 @@ func (p *Partial) rename() error {
 	if runtime.GOOS == "windows" { // which does not rename what is open
 		p.unlock()
 	}
-	if fi, err := p.fsys.Stat(p.final); p.lock == nil && err == nil && fi.IsDir() {
+	fi, err := p.fsys.Stat(p.final)
+	if p.lock == nil && err == nil && fi.IsDir() {
 		// afero.MemMapFs would replace it; an operating system's rename refuses.
 		return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
+	}
+	if err == nil && p.cached {
+		defer p.keepEvictorsOff()()
 	}
 	for range maxCreateTries {
 		err := retryBusy(func() error { return p.fsys.Rename(p.temp, p.final) })
@@ -315,6 +321,21 @@ func (p *Partial) rename() error {
 		}
 	}
 	return fmt.Errorf("rename to %s: somebody removes its folder again and again", p.final)
+}
+
+// keepEvictorsOff waits until nobody is evicting the file that is to be replaced,
+// and keeps it so until release is called: who has looked whether the name still
+// leads to the old file would remove the new one.
+func (p *Partial) keepEvictorsOff() (release func()) {
+	if runtime.GOOS == "windows" { // which does not replace what is open
+		return func() {}
+	}
+	old, err := p.fsys.OpenFile(p.final, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return func() {} // it is gone, or nobody can tell
+	}
+	_ = shareLock(context.Background(), p.fsys, p.final, old, mostLeaseWait) // lost: it is gone
+	return func() { _ = old.Close() }
 }
 
 // makeFolder makes the folder and its parents. Somebody who removes it while it

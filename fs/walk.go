@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"time"
+
+	"github.com/spf13/afero"
 )
 
 // walkBatch is how many names are read of a folder at a time: enough to make
@@ -69,17 +71,29 @@ func (d *Dir) eachName(ctx context.Context, folder string, fn func(base string) 
 		return err
 	}
 	defer f.Close() // read-only: nothing to lose
+	return EachName(f, func(base string) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fn(base)
+	})
+}
+
+// EachName calls fn for each base name in the open folder, in no order, until it
+// returns an error.
+func EachName(folder afero.File, fn func(base string) error) error {
+	batch := walkBatch
+	if _, ok := folder.(*os.File); !ok {
+		batch = -1 // afero.MemMapFs panics, with a lock held, when a folder shrinks between two batches
+	}
 	for {
-		names, err := f.Readdirnames(walkBatch)
+		names, err := folder.Readdirnames(batch)
 		for _, name := range names {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
-			}
 			if err := fn(name); err != nil {
 				return err
 			}
 		}
-		if errors.Is(err, io.EOF) || (err == nil && len(names) == 0) {
+		if errors.Is(err, io.EOF) || (err == nil && (len(names) == 0 || batch < 0)) {
 			return nil
 		}
 		if err != nil {
