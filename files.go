@@ -154,7 +154,7 @@ func (m *DownloadManager) removeFile(name string) error {
 	if m.isInFlight(name) {
 		return errDownloading
 	}
-	err := m.dir.Remove(name)
+	err := m.dir.Evict(name)
 	if errors.Is(err, fs.ErrLeased) {
 		return fmt.Errorf("%w: somebody has it open", ErrInUse)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/faultfs"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
@@ -145,6 +146,22 @@ func TestWhatIsDownloadedIsNotRemoved(t *testing.T) {
 	d.Cancel()
 	require.ErrorIs(t, d.Wait(), ErrCanceled)
 	require.NoError(t, m.Remove("a"))
+}
+
+func TestWhatSomebodyHasOpenIsNotRemoved(t *testing.T) {
+	m, dir := agedCache(t, WithSizeLimit(10_000))
+	other, err := fs.Open(afero.NewOsFs(), dir, fs.Options{})
+	require.NoError(t, err)
+	open, _, err := other.Lease(t.Context(), "a")
+	require.NoError(t, err)
+	require.ErrorIs(t, m.Remove("a"), ErrInUse)
+	report, err := m.Prune(t.Context(), PruneOptions{To: 300})
+	require.NoError(t, err)
+	require.Equal(t, PruneReport{Files: 2, Bytes: 200, InUse: 1, InUseBytes: 100, LeftBytes: 300}, report)
+	require.Equal(t, []string{"a", "d", "e"}, cachedNames(t, m))
+	require.NoError(t, open.Close())
+	require.NoError(t, m.Remove("a"))
+	require.NoError(t, other.Close())
 }
 
 func TestPruneReportsWhatCannotBeRemoved(t *testing.T) {
