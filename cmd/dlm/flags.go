@@ -50,9 +50,20 @@ func (f *placeFlags) mode() os.FileMode {
 	return 0o666
 }
 
+// dirFlag says which directory the cache is.
+type dirFlag struct {
+	dir   string
+	flags *pflag.FlagSet
+}
+
+func (f *dirFlag) register(s *flagSet) {
+	f.flags = s.FlagSet
+	s.StringVar(&f.dir, "cache-dir", "", "the cache's `DIR` (default: dlm in the user's cache directory)")
+}
+
 // cacheFlags say which directory the cache is, and what it may hold.
 type cacheFlags struct {
-	dir       string
+	dirFlag
 	limit     sizeValue
 	keep      countValue
 	grace     durationValue
@@ -63,7 +74,7 @@ type cacheFlags struct {
 func (f *cacheFlags) register(s *flagSet) {
 	f.limit, f.keep, f.grace = defaultLimit, countValue{defaultKeep, 0}, durationValue(defaultGrace)
 	s.group("The cache")
-	s.StringVar(&f.dir, "cache-dir", "", "the cache's `DIR` (default: dlm in the user's cache directory)")
+	f.dirFlag.register(s)
 	s.Var(&f.limit, "size-limit", "what the cache may hold, for this run; 0: any amount (default: what the directory itself says, 10GiB when it is made)")
 	f.limitFlag = s.Lookup("size-limit")
 	f.limitFlag.DefValue = "0" // its usage says more than a figure can

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -13,9 +14,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/afero"
 
+	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
@@ -36,6 +40,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":     runForCode,
 			"requests": countRequests,
+			"lease":    leaseFile,
+			"used":     setLastUse,
 		},
 	})
 }
@@ -137,4 +143,29 @@ func countRequests(ts *testscript.TestScript, neg bool, args []string) {
 	if got := ts.Value(originKey{}).(*testorigin.Origin).Count(args[0]); got != want {
 		ts.Fatalf("%d requests for %s, want %d", got, args[0], want)
 	}
+}
+
+// leaseFile keeps a file of the cache open until the script ends: lease NAME
+func leaseFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lease NAME")
+	}
+	dir, err := fs.Open(afero.NewOsFs(), ts.MkAbs("cache"), fs.Options{Existing: true})
+	ts.Check(err)
+	file, _, err := dir.Lease(context.Background(), args[0])
+	ts.Check(err)
+	ts.Defer(func() {
+		ts.Check(file.Close())
+		ts.Check(dir.Close())
+	})
+}
+
+// setLastUse makes a file look as if it was used last on a day: used 2020-01-31 FILE
+func setLastUse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: used DAY FILE")
+	}
+	day, err := time.Parse(time.DateOnly, args[0])
+	ts.Check(err)
+	ts.Check(os.Chtimes(ts.MkAbs(args[1]), day, day))
 }

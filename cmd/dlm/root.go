@@ -47,7 +47,7 @@ func newRoot(u *ui) *cobra.Command {
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.Flags().Bool("version", false, "print the version")
 	registerConfig(root)
-	root.AddCommand(newGetCommand(u), newVersionCommand(), newManCommand())
+	root.AddCommand(newGetCommand(u), newCacheCommand(u), newVersionCommand(), newManCommand())
 	root.AddCommand(newTopics(root)...)
 	root.SetHelpCommand(newHelpCommand())
 	return root
@@ -117,12 +117,12 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	shown, hint := fmt.Sprintf("%q", args[0]), "dlm help lists the commands"
+	shown, hint := fmt.Sprintf("%q", args[0]), cmd.CommandPath()+" --help lists the commands"
 	if strings.Contains(args[0], "://") {
 		shown = dlmanager.RedactURL(args[0])
 		hint = "dlm get URL fetches a file"
 	} else if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-		hint = "did you mean dlm " + similar[0] + "?"
+		hint = "did you mean " + cmd.CommandPath() + " " + similar[0] + "?"
 	}
 	return &usageError{"there is no command " + shown, hint}
 }

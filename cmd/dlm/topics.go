@@ -10,7 +10,6 @@ import (
 // newTopics returns what "dlm help" explains beside the commands.
 func newTopics(root *cobra.Command) []*cobra.Command {
 	return []*cobra.Command{
-		{Use: "cache", Short: "Where files are kept, for how long, and what they are called", Long: cacheHelp},
 		{Use: "config", Short: "The file with defaults of flags", Long: configHelp(root)},
 		{Use: "environment", Short: "The variables that stand for flags", Long: environmentHelp(root)},
 		{Use: "exit-codes", Short: "What the exit code tells", Long: exitCodesHelp},
@@ -34,7 +33,10 @@ removed, but not the last few (--keep) and none that was used a short while ago
 directory's own, 10GiB when dlm makes it; --size-limit sets another for one run.
 
 Everything in the directory is cache, and may be removed. So a directory with
-files in it is taken only with --adopt. It is safe to delete the whole directory.`
+files in it is taken only with --adopt. It is safe to delete the whole directory.
+
+The commands below look after a cache that is there. They take the names of its
+files, or the URLs, of which they know the names.`
 
 const outputHelp = `Stdout has one line for each URL, in their order: the absolute path of the file,
 or an empty line if it failed. With -o - it has the file itself, once the file is
