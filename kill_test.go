@@ -2,6 +2,7 @@ package dlmanager
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -32,8 +33,11 @@ type killing struct {
 // there at last, and that little was fetched twice.
 func (k killing) run(t *testing.T) {
 	var sent atomic.Int64
+	var asked events // to see what was fetched twice
 	content := contentOf(k.size)
+	begun := time.Now()
 	o := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.add(fmt.Sprintf("%v %s %s", time.Since(begun).Round(time.Millisecond), r.URL.Path, r.Header.Get("Range")))
 		w.Header().Set("ETag", `"v1"`)
 		body := &paced{ReadSeeker: strings.NewReader(content), rate: k.rate}
 		http.ServeContent(&countingWriter{w, &sent}, r, "", time.Time{}, body)
@@ -43,6 +47,11 @@ func (k killing) run(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(strings.Join(asked.all(), "\n"))
+		}
+	})
 	start := func() *process { return startProcess(t, dir, o.URL+"/", strconv.Itoa(k.files)) }
 
 	done := make(chan string, 1)
@@ -58,6 +67,7 @@ func (k killing) run(t *testing.T) {
 			k.check(t, dir, sent.Load())
 			return
 		case <-time.After(time.Duration(random.Int64N(int64(k.pause)))):
+			asked.add("killed")
 			require.NoError(t, p.Process.Kill())
 			<-done
 		}

@@ -267,6 +267,9 @@ var errChanged = errors.New("somebody changed the partial file while it was bein
 // checkPartial begins anew if the partial file is not what was stored: it may
 // have lain there for a while.
 func (l *life) checkPartial() error {
+	if l.tries.Number == 0 && !l.partial.Adopted() {
+		return nil // it has just been made
+	}
 	size, _, err := l.partial.Stat()
 	if err != nil || size == l.size.Load() {
 		return err
