@@ -49,11 +49,7 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 
 // use records the use of the file that the download found.
 func (m *DownloadManager) use(d *Download, info fs.Info) error {
-	now := time.Now()
-	m.dir.Touch(d.name, info, now)
-	if m.limit != nil {
-		m.limit.add(m.shelf, d.name, info.Size, now)
-	}
+	m.noteUse(d.name, info)
 	if d.cfg.mode&0o111 != 0 {
 		return m.dir.MakeExecutable(d.name, info)
 	}
@@ -169,10 +165,7 @@ func (m *DownloadManager) lookAgain(ctx context.Context, d *Download, waited boo
 // hold keeps the file that the download replaces from being evicted, and
 // returns what ends that and gives back the place in the queue.
 func (m *DownloadManager) hold(d *Download, t *ticket) (release func()) {
-	unhold := func() {}
-	if m.limit != nil {
-		unhold = m.limit.hold(m.shelf, d.name)
-	}
+	unhold := m.holdName(d.name)
 	return func() {
 		unhold()
 		t.leave()
@@ -281,13 +274,17 @@ func (m *DownloadManager) record(d *Download, e fs.Entry) {
 	}
 }
 
-func (m *DownloadManager) open(d *Download) (afero.File, error) { return m.dir.Open(d.name) }
+func (m *DownloadManager) open(ctx context.Context, d *Download) (afero.File, error) {
+	f, _, err := m.dir.Lease(ctx, d.name)
+	return f, err
+}
 
 func (m *DownloadManager) leave(d *Download) {
 	key := fs.Fold(d.name)
 	m.mu.Lock()
 	p := m.waits[d]
 	delete(m.waits, d)
+	delete(m.callers, d)
 	if m.inFlight[key] == d {
 		delete(m.inFlight, key)
 		if _, atWork := m.waits[p.earlier]; atWork {

@@ -37,7 +37,7 @@ var (
 	// ErrFormat is matched when a cache directory was made by a newer program, or
 	// its mark cannot be read.
 	ErrFormat = fs.ErrFormat
-	// ErrNotCached is matched when a file is not in the cache.
+	// ErrNotCached is matched when a file is not in the cache, or not any more.
 	ErrNotCached = errors.New("not in the cache")
 	// ErrInUse is matched by the refusal to remove a file that somebody has open, or
 	// that is being downloaded.

@@ -30,8 +30,13 @@ import (
 const helperEnv = "DLMANAGER_TEST_HELPER"
 
 // helper is the second process: DIR URL NAME, and with one more argument the file
-// is executed; or DIR URL/ COUNT for the files 0, 1, … below the URL.
+// is executed; or DIR URL/ COUNT for the files 0, 1, … below the URL; or what
+// leaseHelper does.
 func helper(args []string) int {
+	switch what := args[0]; what {
+	case "hold", "read", "run":
+		return leaseHelper(what, args[1:])
+	}
 	if strings.HasSuffix(args[1], "/") {
 		return fetchMany(args[0], args[1], args[2])
 	}

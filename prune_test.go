@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/faultfs"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
@@ -150,10 +149,10 @@ func TestWhatIsDownloadedIsNotRemoved(t *testing.T) {
 
 func TestWhatSomebodyHasOpenIsNotRemoved(t *testing.T) {
 	m, dir := agedCache(t, WithSizeLimit(10_000))
-	other, err := fs.Open(afero.NewOsFs(), dir, fs.Options{})
+	open, err := managerAt(t, dir).Open("a")
 	require.NoError(t, err)
-	open, _, err := other.Lease(t.Context(), "a")
-	require.NoError(t, err)
+	used := time.Now().Add(-5 * time.Hour) // opening is a use
+	require.NoError(t, os.Chtimes(open.Path(), used, used))
 	require.ErrorIs(t, m.Remove("a"), ErrInUse)
 	report, err := m.Prune(t.Context(), PruneOptions{To: 300})
 	require.NoError(t, err)
@@ -161,7 +160,6 @@ func TestWhatSomebodyHasOpenIsNotRemoved(t *testing.T) {
 	require.Equal(t, []string{"a", "d", "e"}, cachedNames(t, m))
 	require.NoError(t, open.Close())
 	require.NoError(t, m.Remove("a"))
-	require.NoError(t, other.Close())
 }
 
 func TestPruneReportsWhatCannotBeRemoved(t *testing.T) {

@@ -27,17 +27,8 @@ type Entry struct {
 	Unproven     bool     // nothing proved that its end was the end
 }
 
-// describes reports whether the entry was written for the file that is there. A
-// file system that keeps times in steps of a second or two (FAT) may say another
-// time later than it did at first.
-func (e Entry) describes(info Info) bool {
-	if e.Size != info.Size {
-		return false
-	}
-	const step = 2 * time.Second
-	return e.ModTime.Equal(info.ModTime) ||
-		info.ModTime.Nanosecond() == 0 && e.ModTime.Sub(info.ModTime).Abs() < step
-}
+// describes reports whether the entry was written for the file that is there.
+func (e Entry) describes(info Info) bool { return info.Is(e.Size, e.ModTime) }
 
 // maxValidator is the longest ETag or Last-Modified that is remembered, in
 // bytes; servers send some forty.

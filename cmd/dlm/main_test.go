@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -17,9 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/spf13/afero"
 
-	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
@@ -150,13 +148,13 @@ func leaseFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: lease NAME")
 	}
-	dir, err := fs.Open(afero.NewOsFs(), ts.MkAbs("cache"), fs.Options{Existing: true})
+	m, err := dlmanager.NewDownloadManager(ts.MkAbs("cache"), dlmanager.WithExisting(), dlmanager.WithSizeLimit(0))
 	ts.Check(err)
-	file, _, err := dir.Lease(context.Background(), args[0])
+	file, err := m.Open(args[0])
 	ts.Check(err)
 	ts.Defer(func() {
 		ts.Check(file.Close())
-		ts.Check(dir.Close())
+		ts.Check(m.Close())
 	})
 }
 
