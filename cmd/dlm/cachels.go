@@ -2,14 +2,11 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,7 +66,7 @@ func (l *cacheLs) run(ctx context.Context) error {
 func (l *cacheLs) list(ctx context.Context, m *dlmanager.DownloadManager) error {
 	files := m.Files()
 	if order := orders[l.sort.word]; order != nil {
-		files = sorted(m.Files, order, sortBatch)
+		files = described(m, sorted(m.Files, order, sortBatch))
 	}
 	out := bufio.NewWriterSize(l.ui.out, 64<<10)
 	var unread []error
@@ -128,59 +125,19 @@ func listed(f dlmanager.FileInfo) listedFile {
 // programs can sort by.
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// orders are those of --sort; none has none.
-var orders = map[string]func(a, b dlmanager.FileInfo) int{
-	"use": func(a, b dlmanager.FileInfo) int {
-		return cmp.Or(a.LastUse.Compare(b.LastUse), strings.Compare(a.Name, b.Name))
-	},
-	"size": func(a, b dlmanager.FileInfo) int {
-		return cmp.Or(cmp.Compare(b.Size, a.Size), strings.Compare(a.Name, b.Name))
-	},
-	"name": func(a, b dlmanager.FileInfo) int { return strings.Compare(a.Name, b.Name) },
-}
 
-// sortBatch is how many files are in memory at least before they are looked at
-// again for the next ones: some 100 MB, and eight looks at a million files.
-const sortBatch = 1 << 17
-
-// sorted returns the files in order, with no more than twice the batch in memory:
-// it looks at all files for each batch. Errors come last.
-func sorted(files func() iter.Seq2[dlmanager.FileInfo, error], order func(a, b dlmanager.FileInfo) int, batch int) iter.Seq2[dlmanager.FileInfo, error] {
+// described looks again at files that were sorted; those that are gone are passed
+// over.
+func described(m *dlmanager.DownloadManager, sortedFiles iter.Seq2[sortedFile, error]) iter.Seq2[dlmanager.FileInfo, error] {
 	return func(yield func(dlmanager.FileInfo, error) bool) {
-		var last *dlmanager.FileInfo
-		for {
-			first, more, err := firstBehind(files(), order, last, batch)
-			for i := range first {
-				if !yield(first[i], nil) {
-					return
-				}
-				last = &first[i]
+		for r, err := range sortedFiles {
+			var f dlmanager.FileInfo
+			if err == nil {
+				f, err = m.Stat(r.name)
 			}
-			if !more {
-				if err != nil {
-					yield(dlmanager.FileInfo{}, err)
-				}
+			if !errors.Is(err, dlmanager.ErrNotCached) && !yield(f, err) {
 				return
 			}
 		}
 	}
-}
-
-// firstBehind returns the first n files behind last, and whether there are others.
-func firstBehind(files iter.Seq2[dlmanager.FileInfo, error], order func(a, b dlmanager.FileInfo) int, last *dlmanager.FileInfo, n int) (first []dlmanager.FileInfo, more bool, err error) {
-	for f, failed := range files {
-		if failed != nil {
-			err = errors.Join(err, failed)
-			continue
-		}
-		if last != nil && order(f, *last) <= 0 {
-			continue
-		}
-		if first = append(first, f); len(first) == 2*n {
-			slices.SortFunc(first, order)
-			first, more = first[:n], true
-		}
-	}
-	slices.SortFunc(first, order)
-	return first[:min(len(first), n)], more || len(first) > n, err
 }
