@@ -125,7 +125,6 @@ func listed(f dlmanager.FileInfo) listedFile {
 // programs can sort by.
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-
 // described looks again at files that were sorted; those that are gone are passed
 // over.
 func described(m *dlmanager.DownloadManager, sortedFiles iter.Seq2[sortedFile, error]) iter.Seq2[dlmanager.FileInfo, error] {
