@@ -2,8 +2,10 @@ package dlmanager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,20 +23,15 @@ import (
 	"github.com/dlmanager/dlmanager/fs"
 )
 
-// leaseHelper is the second process of the tests in this file:
+// leaseHelpers are second processes:
 //
 //	hold DIR URL NAME        opens the file and has it until it is killed
 //	read DIR URL COUNT ROUNDS SIZE  opens the files 0, 1, … and reads them; the
 //	                         directory holds a few of them
-//	run DIR URL ROUNDS       executes the program, and fills the directory
-func leaseHelper(what string, args []string) int {
-	err := map[string]func([]string) error{"hold": holdFile, "read": readFiles, "run": runProgram}[what](args)
-	if err != nil {
-		fmt.Println("error", err)
-		return 1
-	}
-	fmt.Println("done", what)
-	return 0
+//	fill DIR URL COUNT       fetches files, for which others have to go
+//	readonly DIR URL         uses a directory in which it may change nothing
+var leaseHelpers = map[string]func([]string) error{
+	"hold": holdFile, "read": readFiles, "fill": fillDirectory, "readonly": useReadOnly,
 }
 
 func holdFile(args []string) error {
@@ -64,16 +61,26 @@ func readFiles(args []string) error {
 	}
 	defer m.Close()
 	want := contentOf(size)
-	for i := range rounds {
-		f, err := m.Get(context.Background(), args[1], strconv.Itoa((i*i+os.Getpid())%count))
+	var last *File
+	for range rounds {
+		f, err := m.Get(context.Background(), args[1], strconv.Itoa(rand.IntN(count)))
 		if err != nil {
 			return err
 		}
-		if err := readWhole(f, want); err != nil {
-			return err
+		makeOld(f)
+		if last != nil { // which others have been wanting to evict since
+			if err := readWhole(last, want); err != nil {
+				return err
+			}
 		}
+		last = f
 	}
-	return nil
+	return last.Close()
+}
+
+// makeOld makes the file the next one to be evicted, if it may be.
+func makeOld(f *File) {
+	_ = os.Chtimes(f.Path(), time.Unix(1e9, 0), time.Time{})
 }
 
 // readWhole reads the file, also by its path, which is good until it is closed.
@@ -92,29 +99,56 @@ func readWhole(f *File, want string) error {
 	return f.Close()
 }
 
-func runProgram(args []string) error {
-	rounds, _ := strconv.Atoi(args[2])
-	m, err := tightManager(args[0], 100_000)
+// programSize is at least that of the program which is executed, for the limit.
+const programSize = 100_000
+
+func fillDirectory(args []string) error {
+	count, _ := strconv.Atoi(args[2])
+	m, err := tightManager(args[0], programSize)
 	if err != nil {
 		return err
 	}
-	defer m.Close()
-	for i := range rounds {
-		f, err := m.Get(context.Background(), args[1]+"/program", "program", WithMode(0o777))
+	for i := range count {
+		m.Download(args[1], fmt.Sprint("other", os.Getpid(), i))
+	}
+	return errors.Join(m.Wait(), m.Close())
+}
+
+func useReadOnly(args []string) error {
+	dir, url := args[0], args[1]
+	if f, err := os.Create(filepath.Join(dir, "new")); err == nil {
+		return errors.Join(errors.New("the directory can be written"), f.Close(), os.Remove(f.Name()))
+	}
+	m, err := NewDownloadManager(dir, WithSizeLimit(1000), WithFileLimit(1))
+	if err != nil {
+		return err
+	}
+	d := m.Download(url, "folder/file")
+	if err := d.Wait(); err != nil {
+		return err
+	}
+	if d.Result().Origin != OriginCached {
+		return errors.New("it was fetched")
+	}
+	for _, open := range []func() (*File, error){
+		func() (*File, error) { return m.Open("folder/file") },
+		func() (*File, error) { return m.Get(context.Background(), url, "folder/file") },
+	} {
+		f, err := open()
 		if err != nil {
 			return err
 		}
-		if err := m.Download(args[1]+"/other", fmt.Sprint("other", os.Getpid(), i%7)).Wait(); err != nil {
-			return err
-		}
-		if out, err := exec.Command(f.Path()).CombinedOutput(); err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		if err := f.Close(); err != nil {
+		if err := readWhole(f, "content"); err != nil {
 			return err
 		}
 	}
-	return nil
+	if _, err := m.Open("folder/missing"); !errors.Is(err, ErrNotCached) {
+		return fmt.Errorf("not ErrNotCached: %w", err)
+	}
+	if err := m.Download(url, "folder/missing").Wait(); !errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("no clear error: %w", err)
+	}
+	return m.Close()
 }
 
 func TestTheLeaseOfAKilledProcessIsGone(t *testing.T) {
@@ -137,7 +171,7 @@ func TestTheLeaseOfAKilledProcessIsGone(t *testing.T) {
 // Processes that all read what the others evict never fail: who loses the race
 // fetches the file again.
 func TestReadersInSeveralProcessesNeverFail(t *testing.T) {
-	const size, count, rounds = 10_000, 8, 60
+	const size, count, rounds = 10_000, 12, 100
 	o := newMeteredOrigin(t, size, nil)
 	dir := filepath.Join(t.TempDir(), "cache")
 	var all []*process
@@ -147,7 +181,7 @@ func TestReadersInSeveralProcessesNeverFail(t *testing.T) {
 	for _, p := range all {
 		assert.Equal(t, "read", p.end())
 	}
-	assert.Greater(t, int(o.requests.Load()), count, "files were evicted, and fetched again")
+	assert.Greater(t, int(o.requests.Load()), 2*count, "files were evicted, and fetched again")
 	requireNothingUnfinished(t, dir)
 }
 
@@ -164,15 +198,38 @@ func TestAProgramIsExecutedWhileOthersEvict(t *testing.T) {
 			_, _ = w.Write(program)
 			return
 		}
-		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(contentOf(100_000)))
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(contentOf(programSize)))
 	}))
 	t.Cleanup(o.Close)
 	dir := filepath.Join(t.TempDir(), "cache")
-	var all []*process
-	for range 4 {
-		all = append(all, startProcess(t, "run", dir, o.URL, "25"))
-	}
-	for _, p := range all {
-		assert.Equal(t, "run", p.end())
+	m := managerAt(t, dir, WithMode(0o777))
+	fill := func() *process { return startProcess(t, "fill", dir, o.URL+"/other", "5") }
+	for range 3 {
+		f, err := m.Get(t.Context(), o.URL+"/program", "program")
+		require.NoError(t, err)
+		makeOld(f)
+		others := []*process{fill(), fill(), fill()}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for _, p := range others {
+				assert.Equal(t, "fill", p.end())
+			}
+		}()
+		for running, ok := true, true; running; {
+			select {
+			case <-done:
+				running = false // and once more
+			default:
+			}
+			if ok {
+				out, err := exec.Command(f.Path()).CombinedOutput()
+				ok = assert.NoError(t, err, "%s", out)
+			}
+		}
+		require.NoError(t, f.Close())
+		assert.Equal(t, "fill", fill().end())
+		_, err = m.Open("program")
+		require.ErrorIs(t, err, ErrNotCached, "it was the next to go")
 	}
 }

@@ -22,6 +22,9 @@ func hintFor(err error) string {
 	if unfinished, ok := errors.AsType[*unfinished](err); ok {
 		return bytesText(unfinished.kept) + " are kept: the same command goes on from there"
 	}
+	if program, ok := errors.AsType[*notStarted](err); ok {
+		return program.hint()
+	}
 	if status, ok := errors.AsType[*dlmanager.StatusError](err); ok {
 		return statusHint(status)
 	}
