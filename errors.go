@@ -116,6 +116,27 @@ func (e *NameTakenError) Error() string {
 // Is makes it match ErrNameTaken.
 func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
 
+// NotCachedError is ErrNotCached with the name.
+type NotCachedError struct {
+	Name    string // that was asked for
+	offline bool
+	why     string // "": no file is there
+}
+
+func (e *NotCachedError) Error() string {
+	text := fmt.Sprintf("%q is not in the cache", e.Name)
+	if e.why != "" {
+		text = fmt.Sprintf("%q in the cache cannot be used: %s", e.Name, e.why)
+	}
+	if e.offline {
+		text += ", and nothing may be fetched: offline"
+	}
+	return text
+}
+
+// Is makes it match ErrNotCached.
+func (e *NotCachedError) Is(target error) bool { return target == ErrNotCached }
+
 // fromTransfer turns the transfer's errors into the package's own.
 func fromTransfer(err error) error {
 	if status, ok := errors.AsType[*transfer.StatusError](err); ok {

@@ -84,12 +84,6 @@ func (m *DownloadManager) eachFile(ctx context.Context, fn func(FileInfo) error)
 	})
 }
 
-func (m *DownloadManager) isClosed() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.closed
-}
-
 // Stat describes the finished file called name, and is no use of it. A file that
 // is not there is ErrNotCached.
 func (m *DownloadManager) Stat(name string) (FileInfo, error) {
@@ -140,6 +134,7 @@ func (m *DownloadManager) remove(name string) error {
 	if file != nil && !errors.Is(file, os.ErrNotExist) {
 		return file
 	}
+	_ = m.house.awaitTidied(context.Background()) // which never ends; that does, with the manager
 	rest := m.removeLeftover(m.dir.Leftover(name).Name)
 	if errors.Is(rest, os.ErrNotExist) {
 		return file

@@ -18,6 +18,7 @@ type housekeeping struct {
 	m      *DownloadManager
 	cancel context.CancelFunc
 	over   chan struct{} // closed when the goroutine has ended
+	tidied chan struct{} // closed when what earlier processes left has been looked at
 	loaded chan struct{} // closed when the limit knows the directory, or never will
 	added  atomic.Bool   // a file has landed: Close evicts once more
 }
@@ -25,13 +26,14 @@ type housekeeping struct {
 func (h *housekeeping) start(m *DownloadManager) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.m, h.cancel = m, cancel
-	h.over, h.loaded = make(chan struct{}), make(chan struct{})
+	h.over, h.tidied, h.loaded = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go h.run(ctx)
 }
 
 func (h *housekeeping) run(ctx context.Context) {
 	defer close(h.over)
 	h.report("tidy the cache directory", h.m.dir.Tidy(ctx, time.Now(), h.keep))
+	close(h.tidied)
 	h.load(ctx)
 	close(h.loaded)
 	h.evict(ctx)
@@ -66,6 +68,17 @@ func (h *housekeeping) evict(ctx context.Context) {
 func (h *housekeeping) report(what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		h.m.cfg.defaults.logger.Warn(what+" failed", "dir", h.m.dir.Root(), "error", err)
+	}
+}
+
+// awaitTidied waits until no partial file that somebody left is being looked at,
+// which takes a lock on it.
+func (h *housekeeping) awaitTidied(ctx context.Context) error {
+	select {
+	case <-h.tidied:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

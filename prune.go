@@ -121,7 +121,7 @@ func (p *prune) run(ctx context.Context) error {
 // leftovers returns what was left unfinished and nobody is at work on.
 func (p *prune) leftovers(ctx context.Context) ([]fs.Leftover, error) {
 	if err := p.m.house.awaitLoaded(ctx); err != nil {
-		return nil, err // it holds them while it looks at them
+		return nil, err // it holds them while it looks at them, and counts files that may go
 	}
 	var found []fs.Leftover
 	err := p.m.dir.Tidy(ctx, p.now, func(l fs.Leftover) {

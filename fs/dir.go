@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -38,6 +39,8 @@ type Options struct {
 	// InitialLimit is recorded as the directory's own size limit, in bytes, when
 	// this call marks it. 0: none.
 	InitialLimit int64
+	// Boot names the time since the machine was started. "": BootID says it.
+	Boot string
 }
 
 // Dir is one cache directory. It is safe for concurrent use; other processes
@@ -53,6 +56,8 @@ type Dir struct {
 	entries  *entries
 	twins    *twins
 	tidied   atomic.Bool // no note is left without its partial file
+	boot     string      // names the time since the machine was started; "": it is not known
+	unsynced unsynced
 }
 
 // Open opens the cache directory at path on fsys and makes it, with its parents,
@@ -70,7 +75,7 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 			return nil, fmt.Errorf("make cache directory: %w", err)
 		}
 	}
-	d := &Dir{path: abs}
+	d := &Dir{path: abs, boot: cmp.Or(o.Boot, BootID())}
 	if err := d.setRoot(fsys); err != nil {
 		return nil, fmt.Errorf("open cache directory: %w", err)
 	}
@@ -178,6 +183,16 @@ func (d *Dir) MakeExecutable(name string, info Info) error {
 
 // Open opens the finished file called name for reading.
 func (d *Dir) Open(name string) (afero.File, error) { return d.fsys.Open(name) }
+
+// OpenUnused is Open for one who looks after the file: where the file system
+// allows it, reading it does not count as its use.
+func (d *Dir) OpenUnused(name string) (afero.File, error) {
+	f, err := d.fsys.OpenFile(name, os.O_RDONLY|nonblock|unused, 0)
+	if unused != 0 && errors.Is(err, os.ErrPermission) { // it is another user's
+		return d.fsys.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	}
+	return f, err
+}
 
 // Spot returns where the partial file of name lies. A link among name's folders
 // is an error.
