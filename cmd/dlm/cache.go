@@ -25,7 +25,7 @@ func newCacheCommand(u *ui) *cobra.Command {
 	}
 	cmd.AddCommand(
 		newCacheLsCommand(u), newCachePathCommand(u), newCachePruneCommand(u), newCacheRmCommand(u),
-		newCacheClearCommand(u),
+		newCacheClearCommand(u), newCacheVerifyCommand(u),
 	)
 	return cmd
 }
