@@ -41,9 +41,7 @@ func (m *DownloadManager) lookAnew(d *Download) (*fs.Info, error) {
 func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 	info, err := m.dir.Stat(d.name)
 	if errors.Is(err, os.ErrNotExist) {
-		if m.limit != nil {
-			m.limit.forget(m.shelf, d.name) // somebody else removed it
-		}
+		m.limit.forget(m.shelf, d.name) // somebody else removed it
 		return nil, nil
 	}
 	if err != nil {
@@ -118,7 +116,7 @@ func (m *DownloadManager) pendingOf(d *Download) pending {
 
 // enqueue gives the download its place in the queue.
 func (m *DownloadManager) enqueue(d *Download) *ticket {
-	t := m.queue.enter(hostKey(d.url), d.cfg.priority)
+	t := m.queue.enter(hostKey(d.source()), d.cfg.priority)
 	m.setTicket(d, t)
 	return t
 }
@@ -215,9 +213,7 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if m.limit != nil {
-		m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name) // what it needs counts as reserved from now on
-	}
+	m.taken(d, partial)
 	// Under the lock nobody else is fetching it: either the file is there, or it
 	// has to be fetched here.
 	info, err := m.lookUnderLock(d, c)
@@ -241,7 +237,7 @@ func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) 
 }
 
 func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
-	return m.queue.connect(hostKey(d.url))
+	return m.queue.connect(hostKey(d.source()))
 }
 
 func (m *DownloadManager) spot(d *Download) (fs.Spot, error) { return m.dir.Spot(d.name) }
@@ -255,16 +251,23 @@ func (m *DownloadManager) present(d *Download) *fs.Info {
 }
 
 func (m *DownloadManager) left(d *Download) {
-	if l := m.dir.Leftover(d.name); m.limit != nil && l.Size > 0 {
+	if l := m.dir.Leftover(d.name); l.Size > 0 {
+		m.dir.Count(fs.Change{Bytes: l.Size})
 		m.limit.addSpare(m.shelf, l)
 	}
 }
 
-func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {
-	if m.limit == nil {
-		return nil, nil
+// taken is the opposite of left: what the partial file needs counts as reserved
+// from now on.
+func (m *DownloadManager) taken(d *Download, partial *fs.Partial) {
+	m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name)
+	if size, _, err := partial.Stat(); err == nil && partial.Adopted() && size > 0 {
+		m.dir.Count(fs.Change{Bytes: -size})
 	}
-	if err := m.house.awaitLoaded(ctx); err != nil {
+}
+
+func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {
+	if err := m.house.awaitReady(ctx); err != nil {
 		return nil, err
 	}
 	return m.limit.reserve(ctx, m.shelf, n)
@@ -279,6 +282,14 @@ func (m *DownloadManager) seal(d *Download, p *fs.Partial) (time.Time, error) {
 	return p.Seal(m.dir, d.cfg.sync)
 }
 
+func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bool {
+	freed, err := m.limit.free(ctx, n)
+	if freed > 0 {
+		d.cfg.logger.Warn("the disk is full: old files were removed", "name", d.name, "bytes", freed)
+	}
+	return err == nil && freed > 0
+}
+
 func (m *DownloadManager) landed(d *Download, l landing) {
 	err := m.dir.Record(fs.Entry{
 		Name: d.name, Identity: identity(d.url), URL: RedactURL(d.raw),
@@ -291,7 +302,11 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 		d.cfg.logger.Warn("file is not remembered", "name", d.name, "error", err)
 	}
 	m.house.added.Store(true)
-	l.room.land(d.name, l.result.Bytes, l.modTime)
+	before := int64(-1)
+	if l.replaced != nil {
+		before = l.replaced.Size
+	}
+	l.room.land(d.name, l.result.Bytes, l.modTime, before)
 }
 
 func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {

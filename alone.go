@@ -54,6 +54,8 @@ func (a *alone) seal(_ *Download, p *fs.Partial) (time.Time, error) {
 	return at, err
 }
 
+func (a *alone) freeDisk(context.Context, *Download, int64) bool { return false }
+
 func (a *alone) landed(*Download, landing) {}
 
 func (a *alone) entry(*Download, *fs.Info) (fs.Entry, bool) { return fs.Entry{}, false }

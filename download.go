@@ -26,6 +26,7 @@ type Download struct {
 	cfg     downloadConfig
 	site    site
 	mirrors []*url.URL
+	mirror  int       // which source is asked: 0 for the URL; the goroutine's
 	asked   time.Time // when somebody asked for it
 	// The caller's until it is started, and then the goroutine's:
 	stale   bool // the file that is there is not the one that was asked for
@@ -83,6 +84,9 @@ type site interface {
 	// seal is told that the partial file is whole, before it is flushed and gets its
 	// name, and returns its modification time.
 	seal(d *Download, p *fs.Partial) (time.Time, error)
+	// freeDisk removes what is not needed, about n bytes, as the disk is full. It
+	// reports whether there was anything.
+	freeDisk(ctx context.Context, d *Download, n int64) bool
 	// landed is told that the file has got its name.
 	landed(d *Download, l landing)
 	// entry returns what is remembered of the file that is there.
@@ -105,6 +109,7 @@ type site interface {
 // landing is what is known of a file when it has got its name.
 type landing struct {
 	room      *room
+	replaced  *fs.Info // what had the name before; nil: nothing
 	modTime   time.Time
 	result    Result
 	digests   string   // all that are known

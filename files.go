@@ -153,7 +153,7 @@ func (m *DownloadManager) removeFile(name string) error {
 	if errors.Is(err, fs.ErrLeased) {
 		return fmt.Errorf("%w: somebody has it open", ErrInUse)
 	}
-	if m.limit != nil && (err == nil || errors.Is(err, os.ErrNotExist)) {
+	if err == nil || errors.Is(err, os.ErrNotExist) {
 		m.limit.forget(m.shelf, name)
 	}
 	if err == nil {
@@ -168,7 +168,7 @@ func (m *DownloadManager) removeLeftover(name string) error {
 	if errors.Is(err, fs.ErrHeld) {
 		return errDownloading
 	}
-	if m.limit != nil && (err == nil || errors.Is(err, os.ErrNotExist)) {
+	if err == nil || errors.Is(err, os.ErrNotExist) {
 		m.limit.forget(m.shelf, name)
 	}
 	return err

@@ -48,9 +48,9 @@ type life struct {
 	shared       bool               // it came over several connections
 	lone         bool               // the server does not stand that
 	restarted    bool               // because they did not fit
+	whole        bool               // all has come
 	sender       int                // which source sent what is stored
 	expiredOnce  bool               // and nothing has come since
-	mirror       int                // which source is asked: 0 for the URL
 	passed       []error            // why the sources before were given up
 	throttle     *throttle          // of this download alone
 
@@ -58,6 +58,7 @@ type life struct {
 	oldEntry fs.Entry // what is known of it
 	vouched  bool     // it is still current
 
+	freed   bool  // files were evicted once because the disk is full
 	joined  bool  // another process has fetched the file
 	resumed int64 // bytes of what an earlier download had left that count
 
@@ -122,6 +123,7 @@ func (l *life) queue() step {
 	if l.cfg.offline {
 		return l.fail(l.notCached())
 	}
+	l.room.wake()
 	switch {
 	case l.unresolved(l.begun):
 		return l.resolve
@@ -130,12 +132,16 @@ func (l *life) queue() step {
 	}
 }
 
-// begun → create, or transfer when it is not the first time.
+// begun → create, or transfer when it is not the first time, or verify when all
+// is there.
 func (l *life) begun() step {
-	if l.partial != nil {
-		return l.transfer
+	switch {
+	case l.partial == nil:
+		return l.create
+	case l.whole:
+		return l.verify
 	}
-	return l.create
+	return l.transfer
 }
 
 // leavePlace gives back the place in the queue, if it has one.
@@ -164,6 +170,8 @@ func (l *life) create() step {
 	switch {
 	case errors.Is(err, fs.ErrHeld):
 		return l.await
+	case err != nil && l.freesDisk(err):
+		return l.create
 	case err != nil:
 		return l.fail(err)
 	case there != nil:
@@ -243,6 +251,7 @@ func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 // transfer → verify, unmodified, reconsider, or failed.
 func (l *life) transfer() step {
 	l.enter(StateTransferring)
+	l.whole = false
 	if err := l.checkPartial(); err != nil {
 		return l.fail(err)
 	}
@@ -269,7 +278,7 @@ func (l *life) transfer() step {
 	if err != nil {
 		return l.reconsider(fromTransfer(err)) // Start and Stored have noted what is there
 	}
-	l.fetched = result
+	l.fetched, l.whole = result, true
 	return l.verify
 }
 
@@ -290,8 +299,11 @@ func (l *life) checkPartial() error {
 	return l.restart()
 }
 
-// reconsider → pause, transfer (from another source), or failed.
+// reconsider → pause, queue (for another source), transfer (a signed URL anew), or failed.
 func (l *life) reconsider(err error) step {
+	if l.freesDisk(err) {
+		return l.transfer
+	}
 	if l.refusesCompany(err) {
 		return l.retry(err, jitter(firstWait), true)
 	}
@@ -308,7 +320,8 @@ func (l *life) reconsider(err error) step {
 		if err := l.announceRetry(0); err != nil {
 			return l.fail(err)
 		}
-		return l.transfer
+		l.enter(StateQueued) // for the mirror's host
+		return l.queue
 	}
 	return l.retry(err, wait, again)
 }
@@ -325,7 +338,7 @@ func (l *life) announceRetry(wait time.Duration) error {
 // retry → pause, or failed.
 func (l *life) retry(err error, wait time.Duration, again bool) step {
 	if !again {
-		return l.fail(errors.Join(append(l.passed, err)...))
+		return l.fail(l.withPassed(err))
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
 	if err := l.announceRetry(wait); err != nil {
@@ -365,6 +378,7 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 // pause → queue, or failed. Who waits leaves its place to another.
 func (l *life) pause() step {
 	l.enter(StateWaiting)
+	l.room.rest()
 	l.leavePlace()
 	timer := time.NewTimer(l.wait)
 	defer timer.Stop()
@@ -393,6 +407,7 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
+	replaced := l.site.present(l.Download)
 	modTime, err := l.commit()
 	if err != nil {
 		return l.fail(err)
@@ -408,7 +423,7 @@ func (l *life) land() step {
 		result.Origin = OriginResumed
 	}
 	l.site.landed(l.Download, landing{
-		room: l.room, modTime: modTime, result: result,
+		room: l.room, replaced: replaced, modTime: modTime, result: result,
 		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(), from: l.fetched.Sender(),
 	})
 	l.room = nil

@@ -21,11 +21,13 @@ import (
 type DownloadManager struct {
 	dir   *fs.Dir
 	cfg   managerConfig
-	limit *PersistLimit // nil: no limit
-	shelf *dirShelf     // the directory as the limit sees it; nil without a limit
+	limit *PersistLimit // one that is off where nothing is evicted
+	shelf *dirShelf     // the directory as the limit sees it
 	queue *queue
 	own   *http.Client // nil when the caller gave one
 	house housekeeping
+	// follows says that the limit is the directory's own.
+	follows bool
 
 	mu       sync.Mutex             // guards all below; no I/O, no callback under it
 	closed   bool                   // no more downloads
@@ -93,26 +95,29 @@ func (c *managerConfig) limited() bool {
 	if c.persist != nil {
 		return c.persist.enabled()
 	}
-	return c.fileLimit > 0 && (c.sizeLimit > 0 || (!c.sizeLimitSet && c.initialLimit > 0))
+	return c.fileLimit > 0 && (c.sizeLimit > 0 || !c.sizeLimitSet && c.initialLimit > 0 || c.maxAge > 0 || c.minFree > 0)
 }
 
 // chooseLimit returns the limit to evict by: the one that was given, the size
-// that was given, or what the directory itself says.
+// that was given, or what the directory itself says, now and when it is changed.
 func (m *DownloadManager) chooseLimit() *PersistLimit {
 	c := &m.cfg
-	p := c.persist
-	if p == nil {
-		size := c.sizeLimit
-		if !c.sizeLimitSet {
-			size = m.dir.SizeLimit()
-		}
-		p = NewPersistLimit(size, c.fileLimit, WithFs(c.defaults.fs), WithGrace(c.grace), WithLogger(c.defaults.logger))
+	m.shelf = &dirShelf{m: m, dir: m.dir, hooks: c.defaults.hooks, logger: c.defaults.logger}
+	m.shelf.limits.Store(-1)
+	given := c.persist
+	if given != nil && given.enabled() {
+		return given
 	}
-	if !p.enabled() {
-		return nil
+	size, keep := c.sizeLimit, c.fileLimit
+	if given != nil {
+		size, keep = 0, 0
 	}
-	m.shelf = &dirShelf{dir: m.dir, hooks: c.defaults.hooks, logger: c.defaults.logger}
-	return p
+	m.follows = given == nil && !c.sizeLimitSet && m.dir.Marked()
+	if m.follows {
+		size = m.dir.SizeLimit()
+	}
+	return NewPersistLimit(size, keep, WithFs(c.defaults.fs), WithGrace(c.grace), WithLogger(c.defaults.logger),
+		WithMaxAge(c.maxAge), WithMinFree(c.minFree))
 }
 
 // Download returns the download of name in the cache, in one of four ways: what
@@ -385,9 +390,7 @@ func (m *DownloadManager) close() error {
 	_ = m.idle(context.Background()) // which never ends
 	err := m.closeFiles()
 	err = errors.Join(err, m.house.stop())
-	if m.limit != nil {
-		m.limit.forgetShelf(m.shelf)
-	}
+	m.limit.forgetShelf(m.shelf)
 	if m.own != nil {
 		m.own.CloseIdleConnections()
 	}

@@ -53,6 +53,8 @@ type managerConfig struct {
 	initialLimit  int64
 	fileLimit     int
 	grace         time.Duration
+	maxAge        time.Duration
+	minFree       int64
 	maxConcurrent int
 	rateLimit     int64 // bytes per second, of all downloads together; 0: any
 	maxPerHost    int

@@ -195,7 +195,7 @@ func TestTimesAreReadWhenTheyMatter(t *testing.T) {
 			p := NewPersistLimit(30, 1)
 			require.NoError(t, p.RegisterDirContent(dir, "*"))
 			require.NoError(t, os.Chtimes(filepath.Join(dir, "a"), tt.atime, tt.mtime))
-			removed, err := p.trim(t.Context())
+			removed, err := p.trim(t.Context(), false)
 			require.NoError(t, err)
 			assert.Len(t, removed, 3)
 			assert.Equal(t, "aef", namesIn(t, dir))

@@ -120,11 +120,14 @@ func (p *prune) run(ctx context.Context) error {
 
 // leftovers returns what was left unfinished and nobody is at work on.
 func (p *prune) leftovers(ctx context.Context) ([]fs.Leftover, error) {
-	if err := p.m.house.awaitLoaded(ctx); err != nil {
-		return nil, err // it holds them while it looks at them, and counts files that may go
+	if err := p.m.house.awaitTidied(ctx); err != nil {
+		return nil, err // it holds them while it looks at them
+	}
+	if err := p.m.house.awaitReady(ctx); err != nil {
+		return nil, err // it counts files that may go
 	}
 	var found []fs.Leftover
-	err := p.m.dir.Tidy(ctx, p.now, func(l fs.Leftover) {
+	err := p.m.dir.Leftovers(ctx, p.now, func(l fs.Leftover) {
 		found = append(found, l)
 		p.report.LeftBytes += accounted(l.Size)
 	})

@@ -202,13 +202,10 @@ func (v *verifying) repaired(f finding) finding {
 	if f.damage == nil || !v.o.Repair {
 		return f
 	}
-	if err := v.m.dir.Remove(f.name); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := v.m.removeFile(f.name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		f.damage.Err = err
 		return f
 	}
 	f.damage.Removed = true
-	if v.m.limit != nil {
-		v.m.limit.forget(v.m.shelf, f.name)
-	}
 	return f
 }

@@ -52,9 +52,10 @@ type Dir struct {
 	marked bool
 	// caseless says that the file system takes names for one that differ in case.
 	caseless bool
-	config   config
+	limit    atomic.Int64 // the directory's own, in bytes; 0: none
 	entries  *entries
 	twins    *twins
+	counter  *counter
 	tidied   atomic.Bool // no note is left without its partial file
 	boot     string      // names the time since the machine was started; "": it is not known
 	unsynced unsynced
@@ -79,8 +80,12 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 	if err := d.setRoot(fsys); err != nil {
 		return nil, fmt.Errorf("open cache directory: %w", err)
 	}
+	d.counter = newCounter(d.fsys, d.root != nil)
 	if err := d.identify(o); err != nil {
 		return nil, errors.Join(err, d.Close())
+	}
+	if !d.marked {
+		d.counter.off = true // what is not a cache is not counted
 	}
 	_, err = Lstat(d.fsys, strings.ToUpper(formatFile))
 	d.caseless = err == nil
@@ -116,7 +121,7 @@ func (d *Dir) setRoot(fsys afero.Fs) error {
 
 // Close releases the directory. Files stay as they are.
 func (d *Dir) Close() error {
-	var errs []error
+	errs := []error{d.counter.close()}
 	if d.entries != nil {
 		errs = append(errs, d.entries.close())
 	}
@@ -136,9 +141,6 @@ func (d *Dir) Root() string { return d.path }
 
 // Marked reports whether the directory carries the mark that makes all in it cache.
 func (d *Dir) Marked() bool { return d.marked }
-
-// SizeLimit returns the directory's own limit in bytes, 0 if it has none.
-func (d *Dir) SizeLimit() int64 { return d.config.SizeLimit }
 
 // Stat describes the finished file called name. A file that is not there, and
 // anything that is neither a regular file nor a directory, is os.ErrNotExist; a
@@ -219,9 +221,14 @@ var errIsLink = errors.New("a symbolic link: replace it by a folder, or give ano
 // Remove removes the finished file called name, and the folders that are empty
 // then, whoever holds it open. Not being there is os.ErrNotExist.
 func (d *Dir) Remove(name string) error {
+	var size int64
+	if fi, err := Lstat(d.fsys, name); err == nil {
+		size = fi.Size()
+	}
 	if err := Remove(d.fsys, name); err != nil {
 		return err
 	}
+	d.gone(1, size)
 	d.removed(name)
 	return nil
 }

@@ -126,6 +126,10 @@ func (d *Dir) Evict(name string) error {
 	} else if err != nil {
 		return err
 	}
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
 	err = d.fsys.Remove(name)
 	if isInUse(err) {
 		return ErrLeased
@@ -133,6 +137,7 @@ func (d *Dir) Evict(name string) error {
 	if err != nil {
 		return err
 	}
+	d.gone(1, fi.Size())
 	d.removed(name)
 	return nil
 }

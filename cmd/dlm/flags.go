@@ -74,6 +74,8 @@ type cacheFlags struct {
 	limit     sizeValue
 	keep      countValue
 	grace     durationValue
+	maxAge    durationValue
+	minFree   sizeValue
 	adopt     bool
 	limitFlag *pflag.Flag
 }
@@ -87,6 +89,8 @@ func (f *cacheFlags) register(s *flagSet) {
 	f.limitFlag.DefValue = "0" // its usage says more than a figure can
 	s.Var(&f.keep, "keep", "keep the `N` files used last whatever the limit; 0: remove none at all")
 	s.Var(&f.grace, "grace", "keep what was used within `DURATION` whatever the limit")
+	s.Var(&f.maxAge, "max-age", "remove what was not used for `DURATION`, except the files of --keep; 0: age alone removes nothing")
+	s.Var(&f.minFree, "min-free", "remove old files also to leave `SIZE` free on the file system; 0: any amount")
 	s.BoolVar(&f.adopt, "adopt", false, "make a directory with files in it a cache; they may be removed then")
 }
 
@@ -98,6 +102,12 @@ func (f *cacheFlags) options() []dlmanager.Option {
 	}
 	if f.limitFlag.Changed {
 		opts = append(opts, dlmanager.WithSizeLimit(int64(f.limit)))
+	}
+	if f.maxAge > 0 {
+		opts = append(opts, dlmanager.WithMaxAge(time.Duration(f.maxAge)))
+	}
+	if f.minFree > 0 {
+		opts = append(opts, dlmanager.WithMinFree(int64(f.minFree)))
 	}
 	if f.adopt {
 		opts = append(opts, dlmanager.WithAdopt())

@@ -25,6 +25,12 @@ func hintFor(err error) string {
 	if program, ok := errors.AsType[*notStarted](err); ok {
 		return program.hint()
 	}
+	if sources, ok := errors.AsType[*dlmanager.SourcesError](err); ok {
+		if dlmanager.IsTemporary(sources) {
+			return "trying again later may help"
+		}
+		return "none of the sources has it: another --mirror may"
+	}
 	if status, ok := errors.AsType[*dlmanager.StatusError](err); ok {
 		return statusHint(status)
 	}
