@@ -28,6 +28,7 @@ func agedCache(t testing.TB, opts ...Option) (*DownloadManager, string) {
 	for i, name := range []string{"a", "b/b", "b/c", "d", "e"} {
 		putAged(t, dir, name, 100, time.Duration(5-i)*time.Hour)
 	}
+	require.NoError(t, os.Remove(filepath.Join(dir, ".dlm", "usage"))) // they came behind its back
 	return managerAt(t, dir, opts...), dir
 }
 
@@ -83,7 +84,7 @@ func TestPruneRemovesWhatWasUsedLongestAgo(t *testing.T) {
 				}
 			}
 			require.Len(t, cachedNames(t, m), 5-len(c.removed))
-			require.Equal(t, int64(5-len(c.removed))*100, m.limit.Usage().Bytes, "the limit knows")
+			require.Equal(t, int64(5-len(c.removed))*100, m.Stats().Bytes, "the limit knows")
 			if c.o.All {
 				require.NoDirExists(t, filepath.Join(dir, "b"), "empty folders go too")
 			}
@@ -120,7 +121,7 @@ func TestPruneTakesUnfinishedFilesFirst(t *testing.T) {
 	o := testorigin.New(t)
 	m, dir := agedCache(t, WithSizeLimit(100<<20))
 	require.Error(t, m.Download(o.ServeSize("/f", 4<<20, testorigin.ETag(`"v"`), testorigin.CutAfter(2<<20)), "f").Wait())
-	require.Equal(t, int64(4<<20+500), m.limit.Usage().Bytes)
+	require.Equal(t, int64(4<<20+500), m.Stats().Bytes)
 	require.Error(t, m.Wait())
 
 	report, err := m.Prune(t.Context(), PruneOptions{OlderThan: 30 * time.Minute, DryRun: true})
@@ -130,7 +131,7 @@ func TestPruneTakesUnfinishedFilesFirst(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, PruneReport{Unfinished: 1, UnfinishedBytes: 4 << 20, LeftBytes: 500}, report)
 	requireNoPartials(t, dir)
-	require.Equal(t, int64(500), m.limit.Usage().Bytes)
+	require.Equal(t, int64(500), m.Stats().Bytes)
 }
 
 func TestWhatIsDownloadedIsNotRemoved(t *testing.T) {
@@ -268,9 +269,9 @@ func TestRemove(t *testing.T) {
 	m := managerAt(t, dir, WithSizeLimit(100<<20))
 	url := o.ServeSize("/f", 100)
 	require.NoError(t, m.Download(url, "x/f").Wait())
-	require.Equal(t, int64(100), m.limit.Usage().Bytes)
+	require.Equal(t, int64(100), m.Stats().Bytes)
 	require.NoError(t, m.Remove("x/f"))
-	require.Zero(t, m.limit.Usage().Bytes)
+	require.Zero(t, m.Stats().Bytes)
 	require.NoDirExists(t, filepath.Join(dir, "x"))
 	require.ErrorIs(t, m.Remove("x/f"), ErrNotCached)
 	_, err := m.Stat("x/f")
@@ -285,7 +286,7 @@ func TestRemove(t *testing.T) {
 	require.Error(t, m.Download(cut, "cut").Wait())
 	require.NoError(t, m.Remove("cut"), "what is unfinished")
 	requireNoPartials(t, dir)
-	require.Equal(t, int64(100), m.limit.Usage().Bytes)
+	require.Equal(t, int64(100), m.Stats().Bytes)
 	require.ErrorIs(t, m.Remove("cut"), ErrNotCached)
 	require.Error(t, m.Wait())
 }

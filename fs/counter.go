@@ -167,27 +167,9 @@ func (c *counter) store(l *ledger) error {
 // publish makes the ledger what was seen last.
 func (c *counter) publish(l ledger) {
 	c.last = l
-	u := Usage{
-		Files: l.files, Bytes: l.bytes, Known: l.known(), Changes: l.changes, Limits: l.limits,
-		Mine: c.mine.reserved + c.mine.huge, MyHuge: c.mine.huge, Others: l.added - c.added,
-		Counted: timeAt(l.counted), Aged: timeAt(l.aged),
-		Excess: Excess{Leased: l.leased, Grace: l.grace, Newest: l.newest, Failed: l.failed},
-		Victim: Victim{At: timeAt(l.victimAt), LastUse: timeAt(l.victimUsed)},
-	}
-	for _, o := range l.claims {
-		u.Reserved += o.reserved
-		u.Huge += o.huge
-		u.Waiting += o.waiting
-	}
+	u := l.usage()
+	u.Mine, u.MyHuge, u.Others = c.mine.reserved+c.mine.huge, c.mine.huge, l.added-c.added
 	c.latest.Store(&u)
-}
-
-// timeAt is the zero time for 0.
-func timeAt(nanos int64) time.Time {
-	if nanos == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, nanos)
 }
 
 // add counts files for this Dir.

@@ -221,14 +221,16 @@ var errIsLink = errors.New("a symbolic link: replace it by a folder, or give ano
 // Remove removes the finished file called name, and the folders that are empty
 // then, whoever holds it open. Not being there is os.ErrNotExist.
 func (d *Dir) Remove(name string) error {
-	var size int64
-	if fi, err := Lstat(d.fsys, name); err == nil {
-		size = fi.Size()
-	}
-	if err := Remove(d.fsys, name); err != nil {
+	fi, err := Lstat(d.fsys, name)
+	if err != nil {
 		return err
 	}
-	d.gone(1, size)
+	counted := d.leaving(fi.Size())
+	err = Remove(d.fsys, name)
+	counted(err == nil)
+	if err != nil {
+		return err
+	}
 	d.removed(name)
 	return nil
 }

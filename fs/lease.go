@@ -130,14 +130,15 @@ func (d *Dir) Evict(name string) error {
 	if err != nil {
 		return err
 	}
+	counted := d.leaving(fi.Size())
 	err = d.fsys.Remove(name)
+	counted(err == nil)
 	if isInUse(err) {
 		return ErrLeased
 	}
 	if err != nil {
 		return err
 	}
-	d.gone(1, fi.Size())
 	d.removed(name)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
+	"time"
 )
 
 // ledger is what the file with the count says.
@@ -14,6 +15,7 @@ type ledger struct {
 	bytes      int64 // of these, and of partial files nobody is at work on
 	added      int64 // bytes ever added
 	landed     int64 // files ever added
+	removed    int64 // bytes ever taken off
 	limits     int64 // changes of the directory's limit
 	aged       int64 // when files were last gone through for their age
 	victimAt   int64
@@ -36,7 +38,7 @@ type claimed struct {
 const ledgerMagic = "dlmuse1\n"
 
 const (
-	ledgerFields = 14
+	ledgerFields = 15
 	ledgerHead   = len(ledgerMagic) + 4 + 4 + 8*ledgerFields
 	claimSize    = 4 * 8
 	// maxClaims bounds the file, which somebody else may have written. More
@@ -49,7 +51,7 @@ const (
 
 func (l *ledger) fields() [ledgerFields]*int64 {
 	return [ledgerFields]*int64{
-		&l.changes, &l.counted, &l.files, &l.bytes, &l.added, &l.landed, &l.limits,
+		&l.changes, &l.counted, &l.files, &l.bytes, &l.added, &l.landed, &l.removed, &l.limits,
 		&l.aged, &l.victimAt, &l.victimUsed, &l.leased, &l.grace, &l.newest, &l.failed,
 	}
 }
@@ -130,7 +132,7 @@ func (l *ledger) isSane() bool {
 			return false
 		}
 	}
-	return total <= mostBytes && l.files <= mostBytes && l.added <= mostBytes && l.landed <= mostBytes
+	return total <= mostBytes && l.files <= mostBytes && l.added <= mostBytes && l.removed <= mostBytes && l.landed <= mostBytes
 }
 
 // known reports whether the files were counted.
@@ -174,18 +176,56 @@ func (l *ledger) add(files, bytes int64) {
 		l.added += bytes
 		l.landed += max(files, 0)
 	}
+	l.removed -= min(bytes, 0)
 	l.files += files
 	l.bytes += bytes
 	if l.files < 0 || l.bytes < 0 {
 		l.files, l.bytes, l.counted = max(l.files, 0), max(l.bytes, 0), 0
 	}
-	if l.bytes > mostBytes || l.added > mostBytes {
-		l.bytes, l.added, l.counted = 0, 0, 0
+	if l.bytes > mostBytes || l.added > mostBytes || l.removed > mostBytes {
+		l.bytes, l.added, l.removed, l.counted = 0, 0, 0, 0
 	}
+}
+
+// correct holds the count against what a look at all files has shown that began
+// with the ledger begun.
+func (l *ledger) correct(begun ledger, files, bytes int64) {
+	added, removed := max(0, l.added-begun.added), max(0, l.removed-begun.removed)
+	if l.known() && bytes-removed <= l.bytes && l.bytes <= bytes+added {
+		if added == 0 && removed == 0 {
+			l.files = files
+		}
+		return
+	}
+	l.files, l.bytes = files+max(0, l.landed-begun.landed), bytes+added
 }
 
 // absorb takes a claim for files, as its owner has died.
 func (l *ledger) absorb(c claimed) {
 	l.put(claimed{id: c.id})
 	l.add(0, c.reserved+c.huge)
+}
+
+// usage is what the ledger says.
+func (l *ledger) usage() Usage {
+	u := Usage{
+		Files: l.files, Bytes: l.bytes, Known: l.known(), Changes: l.changes, Limits: l.limits,
+		Counted: timeAt(l.counted), Aged: timeAt(l.aged),
+		Excess: Excess{Leased: l.leased, Grace: l.grace, Newest: l.newest, Failed: l.failed},
+		Victim: Victim{At: timeAt(l.victimAt), LastUse: timeAt(l.victimUsed)},
+	}
+	for _, o := range l.claims {
+		u.Reserved += o.reserved
+		u.Huge += o.huge
+		u.Waiting += o.waiting
+	}
+	return u
+}
+
+// timeAt is the zero time for 0.
+func timeAt(nanos int64) time.Time {
+	if nanos == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, nanos)
 }

@@ -66,7 +66,7 @@ func (d *Dir) removeLeft(p *Partial) error {
 	size, _ := d.StatLeftover(p.temp)
 	err := p.remove()
 	if err == nil && size > 0 {
-		d.gone(0, size)
+		d.Count(Change{Bytes: -size})
 	}
 	return err
 }

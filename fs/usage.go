@@ -2,6 +2,8 @@ package fs
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -109,9 +111,18 @@ func (d *Dir) LastUsage() Usage {
 // Counts reports whether the directory's processes count together, or could.
 func (d *Dir) Counts() bool { return d.counter.works() }
 
-// gone counts what was removed.
-func (d *Dir) gone(files, bytes int64) {
-	d.counter.change(func(l *ledger) { d.counter.add(l, -files, -bytes) })
+// leaving is told that a finished file of so many bytes is about to be removed, and
+// what it returns whether it was. In between the file counts as reserved: a Recount
+// that ends then, with or without the file, does not make the count too small.
+func (d *Dir) leaving(size int64) (end func(gone bool)) {
+	d.Count(Change{Files: -1, Bytes: -size, Reserved: size})
+	return func(gone bool) {
+		if gone {
+			d.Count(Change{Reserved: -size})
+			return
+		}
+		d.Count(Change{Files: 1, Bytes: size, Reserved: -size})
+	}
 }
 
 // NoteVictim notes what was evicted.
@@ -131,20 +142,22 @@ func (d *Dir) NoteAged(now time.Time) {
 	d.counter.change(func(l *ledger) { l.aged = now.UnixNano() })
 }
 
-// Recount is a look at all files, at the end of which the count is set anew. What
-// others add meanwhile counts, perhaps twice; what they remove may count until
-// the next one. So the count errs on the safe side, by what happens in the time
-// that a listing takes.
+// Recount is a look at all files, which shows whether the count is right. What
+// others add and remove meanwhile may be seen or not, so a count that this explains
+// stays as it is; any other is set to the most that there may be.
 type Recount struct {
-	d             *Dir
-	added, landed int64 // when it began
-	files, bytes  int64
+	d            *Dir
+	begun        ledger // when it began
+	files, bytes int64
 }
 
 // Recount begins one.
 func (d *Dir) Recount() *Recount {
 	r := &Recount{d: d}
-	d.counter.change(func(l *ledger) { r.added, r.landed = l.added, l.landed })
+	d.counter.update(func(l *ledger) bool {
+		r.begun = *l
+		return false
+	})
 	return r
 }
 
@@ -157,11 +170,10 @@ func (r *Recount) File(size int64) {
 // Leftover takes in a partial file that nobody is at work on.
 func (r *Recount) Leftover(size int64) { r.bytes += size }
 
-// End sets the count.
+// End corrects the count.
 func (r *Recount) End(now time.Time) {
 	r.d.counter.change(func(l *ledger) {
-		l.files = r.files + max(0, l.landed-r.landed)
-		l.bytes = r.bytes + max(0, l.added-r.added)
+		l.correct(r.begun, r.files, r.bytes)
 		l.counted = now.UnixNano()
 	})
 }
@@ -170,3 +182,14 @@ func (r *Recount) End(now time.Time) {
 // partial files are still there, and what had just landed was perhaps not
 // counted. The next Recount tells.
 func (d *Dir) Sweep() { d.counter.sweep() }
+
+// ReadUsage returns the count of the cache directory at dir as it stands in its
+// file, without a lock: only if nobody changes it meanwhile it is sure to be ok.
+func ReadUsage(dir string) (u Usage, ok bool) {
+	text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(usageFile)))
+	if err != nil {
+		return u, false
+	}
+	l, ok := decodeLedger(text)
+	return l.usage(), ok
+}
