@@ -25,7 +25,7 @@ func newCacheCommand(u *ui) *cobra.Command {
 	}
 	cmd.AddCommand(
 		newCacheLsCommand(u), newCachePathCommand(u), newCachePruneCommand(u), newCacheRmCommand(u),
-		newCacheClearCommand(u), newCacheVerifyCommand(u),
+		newCacheClearCommand(u), newCacheVerifyCommand(u), newCacheStatsCommand(u), newCacheLimitCommand(u),
 	)
 	return cmd
 }
@@ -75,6 +75,11 @@ func (e *noCacheError) Error() string { return "there is no cache at " + e.dir +
 
 // Is makes it match ErrNotCached.
 func (e *noCacheError) Is(target error) bool { return target == dlmanager.ErrNotCached }
+
+func isNoCache(err error) bool {
+	_, ok := errors.AsType[*noCacheError](err)
+	return ok
+}
 
 // allowNone turns the error into a note for who finds nothing to do then.
 func (c *cacheCall) allowNone(err error) error {

@@ -42,6 +42,8 @@ func hintFor(err error) string {
 		return "--adopt makes it a cache with all that is in it; --cache-dir DIR takes another directory"
 	case errors.Is(err, dlmanager.ErrNameTaken), errors.Is(err, dlmanager.ErrInvalidName):
 		return "--name NAME gives the file another name in the cache"
+	case isNoCache(err):
+		return "--cache-dir DIR names another directory"
 	case errors.Is(err, dlmanager.ErrNotCached):
 		return "dlm cache ls lists what is in the cache"
 	case errors.Is(err, dlmanager.ErrChecksum):
