@@ -122,8 +122,11 @@ func (h *housekeeping) evict(ctx context.Context) {
 
 func (h *housekeeping) isAgeDue() bool {
 	age := h.m.cfg.maxAge
-	since := time.Since(h.m.dir.LastUsage().Aged)
-	return age > 0 && (since < 0 || since >= ageInterval(age))
+	if age <= 0 {
+		return false
+	}
+	since := time.Since(h.m.dir.Usage().Aged)
+	return since < 0 || since >= ageInterval(age)
 }
 
 func (h *housekeeping) report(what string, err error) {

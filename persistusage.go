@@ -30,7 +30,7 @@ func (p *PersistLimit) usage() LimitUsage {
 		}
 		u.Files += int(all.Files) - d.finished()
 		u.Bytes += all.Bytes - d.bytes.all
-		u.Reserved += d.foreign().all - (all.Bytes - d.bytes.all)
+		u.Reserved += all.Reserved + all.Huge - d.reserved.all // what waits for room has none yet
 	}
 	if p.on && p.limit != noLimit {
 		u.Limit = p.limit
@@ -127,7 +127,7 @@ func tell(usage LimitUsage, telling []shelf) {
 
 // noteExceeded returns who is to be told, and what. It needs p.mu.
 func (p *PersistLimit) noteExceeded() (usage LimitUsage, telling []shelf) {
-	if !p.over() || p.told {
+	if p.told || p.usage().Over == 0 {
 		return usage, nil
 	}
 	p.told = true
