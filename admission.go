@@ -21,7 +21,20 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 	if d.cfg.force || d.stale {
 		return nil, nil
 	}
-	return m.lookFor(d)
+	return m.lookAnew(d)
+}
+
+// lookAnew is lookFor for one whose origin may have been asked about the file by
+// somebody else meanwhile.
+func (m *DownloadManager) lookAnew(d *Download) (*fs.Info, error) {
+	info, err := m.lookFor(d)
+	if info == nil || err != nil || !d.asking {
+		return info, err
+	}
+	if entry, known := m.dir.Entry(d.name, *info); d.suspect || m.outdated(d, entry, known) {
+		return nil, nil
+	}
+	return info, nil
 }
 
 // lookFor is look for one who does not insist on fetching it.
@@ -29,9 +42,7 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 	info, err := m.dir.Stat(d.name)
 	d.absent = errors.Is(err, os.ErrNotExist)
 	if d.absent {
-		if m.limit != nil {
-			m.limit.forget(m.shelf, d.name) // somebody else removed it
-		}
+		m.limit.forget(m.shelf, d.name) // somebody else removed it
 		return nil, nil
 	}
 	if err != nil {
@@ -45,6 +56,12 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 			return nil, err
 		}
 	}
+	condition := m.dir.Condition(d.name, info)
+	if condition == fs.Damaged {
+		d.cfg.logger.Warn("the file that is there is not what was fetched", "name", d.name)
+		return nil, nil
+	}
+	d.suspect = condition == fs.Suspect
 	return &info, m.use(d, info)
 }
 
@@ -61,7 +78,8 @@ func (m *DownloadManager) use(d *Download, info fs.Info) error {
 // download's URL. Of a file in a cache that nothing is known of, nobody can tell:
 // it is fetched anew. In a directory that is not ours it is left alone.
 func (m *DownloadManager) isOf(d *Download, info fs.Info) (bool, error) {
-	entry, known := m.dir.Entry(d.name, info)
+	entry, known := m.dir.Lookup(d.name)
+	known = known && entry.Size == info.Size // it may have been touched
 	switch {
 	case known && entry.Identity == identity(d.url):
 		return true, nil
@@ -196,9 +214,7 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if m.limit != nil {
-		m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name) // what it needs counts as reserved from now on
-	}
+	m.taken(d, partial)
 	// Under the lock nobody else is fetching it: either the file is there, or it
 	// has to be fetched here.
 	d.absent = false
@@ -222,7 +238,7 @@ func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) 
 	if d.stale && !joins || d.cfg.force && !(joins && c.same) {
 		return nil, nil
 	}
-	return m.lookFor(d)
+	return m.lookAnew(d)
 }
 
 func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
@@ -244,19 +260,43 @@ func (m *DownloadManager) present(d *Download) *fs.Info {
 }
 
 func (m *DownloadManager) left(d *Download) {
-	if l := m.dir.Leftover(d.name); m.limit != nil && l.Size > 0 {
+	if l := m.dir.Leftover(d.name); l.Size > 0 {
+		m.dir.Count(fs.Change{Bytes: l.Size})
 		m.limit.addSpare(m.shelf, l)
 	}
 }
 
-func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {
-	if m.limit == nil {
-		return nil, nil
+// taken is the opposite of left: what the partial file needs counts as reserved
+// from now on.
+func (m *DownloadManager) taken(d *Download, partial *fs.Partial) {
+	m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name)
+	if size, _, err := partial.Stat(); err == nil && partial.Adopted() && size > 0 {
+		m.dir.Count(fs.Change{Bytes: -size})
 	}
-	if err := m.house.awaitLoaded(ctx); err != nil {
+}
+
+func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {
+	if err := m.house.awaitReady(ctx); err != nil {
 		return nil, err
 	}
 	return m.limit.reserve(ctx, m.shelf, n)
+}
+
+func (m *DownloadManager) seal(d *Download, p *fs.Partial) (time.Time, error) {
+	if d.cfg.sync == SyncNone {
+		if err := m.dir.NoteUnsynced(); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return p.Seal(m.dir, d.cfg.sync)
+}
+
+func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bool {
+	freed, err := m.limit.free(ctx, n)
+	if freed > 0 {
+		d.cfg.logger.Warn("the disk is full: old files were removed", "name", d.name, "bytes", freed)
+	}
+	return err == nil && freed > 0
 }
 
 func (m *DownloadManager) landed(d *Download, l landing) {
@@ -265,12 +305,17 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 		Size: l.result.Bytes, ModTime: l.modTime, Fetched: time.Now(), CRC32C: l.result.CRC32C,
 		ETag: l.result.ETag, LastModified: l.result.LastModified,
 		Digests: l.digests, CheckedBy: l.checkedBy, Unproven: !l.result.Verified,
+		Unsynced: m.dir.State(d.cfg.sync), From: l.from,
 	})
 	if err != nil {
 		d.cfg.logger.Warn("file is not remembered", "name", d.name, "error", err)
 	}
 	m.house.added.Store(true)
-	l.room.land(d.name, l.result.Bytes, l.modTime)
+	before := int64(-1)
+	if l.replaced != nil {
+		before = l.replaced.Size
+	}
+	l.room.land(d.name, l.result.Bytes, l.modTime, before)
 }
 
 func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {
@@ -279,7 +324,7 @@ func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {
 
 func (m *DownloadManager) record(d *Download, e fs.Entry) {
 	if err := m.dir.Record(e); err != nil {
-		d.cfg.logger.Warn("digest is not remembered", "name", d.name, "error", err)
+		d.cfg.logger.Warn("what is known of the file is not remembered", "name", d.name, "error", err)
 	}
 }
 

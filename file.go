@@ -128,17 +128,12 @@ func (m *DownloadManager) Open(name string) (*File, error) {
 func (m *DownloadManager) noteUse(name string, info fs.Info) {
 	now := time.Now()
 	m.dir.Touch(name, info, now)
-	if m.limit != nil {
-		m.limit.add(m.shelf, name, info.Size, now)
-	}
+	m.limit.add(m.shelf, name, info.Size, now)
 }
 
 // holdName keeps the file from being evicted by this manager's own limit, which
 // so need not try it again and again, and comes back to it on release.
 func (m *DownloadManager) holdName(name string) (release func()) {
-	if m.limit == nil {
-		return func() {}
-	}
 	return m.limit.hold(m.shelf, name)
 }
 

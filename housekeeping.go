@@ -3,8 +3,6 @@ package dlmanager
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -12,55 +10,123 @@ import (
 )
 
 // housekeeping is the manager's one background goroutine: it puts in order what
-// earlier processes left, and tells the limit what is in the directory. Hits
-// need neither, so nothing waits for it but the first reservation.
+// earlier processes left, and evicts what can go without hurry. Hits need
+// neither; a reservation waits only until there is a count to go by.
 type housekeeping struct {
 	m      *DownloadManager
 	cancel context.CancelFunc
 	over   chan struct{} // closed when the goroutine has ended
-	loaded chan struct{} // closed when the limit knows the directory, or never will
-	added  atomic.Bool   // a file has landed: Close evicts once more
+	tidied chan struct{} // closed when what earlier processes left has been looked at
+	ready  chan struct{} // closed when it is known what the directory holds, or never will be
+	added  atomic.Bool   // there is a reason to evict once more at Close
 }
 
 func (h *housekeeping) start(m *DownloadManager) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.m, h.cancel = m, cancel
-	h.over, h.loaded = make(chan struct{}), make(chan struct{})
+	h.over, h.tidied, h.ready = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go h.run(ctx)
 }
 
 func (h *housekeeping) run(ctx context.Context) {
 	defer close(h.over)
+	h.m.limit.attach(h.m.shelf)
+	counted := h.counted()
+	if counted {
+		close(h.ready)
+	}
 	h.report("tidy the cache directory", h.m.dir.Tidy(ctx, time.Now(), h.keep))
-	h.load(ctx)
-	close(h.loaded)
+	close(h.tidied)
+	if !counted {
+		h.report("read the cache directory", h.m.limit.learn(ctx, h.m.shelf))
+		close(h.ready)
+	}
 	h.evict(ctx)
+	h.serve(ctx)
+}
+
+// counted reports whether one can tell without a look at all files whether the
+// limit is kept. A limit that somebody else made shows all it knows: there, the
+// files are registered.
+func (h *housekeeping) counted() bool {
+	m := h.m
+	if !m.limit.enabled() {
+		return true
+	}
+	return m.cfg.persist == nil && isRecent(m.dir.Usage(), time.Now())
+}
+
+// recountAfter is how long a count is believed, should something have come or
+// gone behind its back.
+const recountAfter = 24 * time.Hour
+
+func isRecent(u fs.Usage, now time.Time) bool {
+	age := now.Sub(u.Counted)
+	return u.Known && age < recountAfter && age > -recountAfter
+}
+
+// serve evicts in the background when it is asked to, and what is too old.
+func (h *housekeeping) serve(ctx context.Context) {
+	var tick <-chan time.Time
+	if age := h.m.cfg.maxAge; age > 0 {
+		ticker := time.NewTicker(ageInterval(age))
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.m.limit.wake:
+			h.report("evict", h.m.limit.trimLow(ctx))
+		case <-tick:
+			h.evict(ctx)
+		}
+	}
+}
+
+// ageInterval is how often files are gone through for their age: often enough
+// that none outstays its time by much, and not all the time.
+func ageInterval(age time.Duration) time.Duration {
+	return min(max(age/16, time.Minute), time.Hour)
 }
 
 // keep registers a partial file that is left for who goes on with it.
-func (h *housekeeping) keep(l fs.Leftover) {
-	if h.m.limit != nil {
-		h.m.limit.addSpare(h.m.shelf, l)
-	}
-}
+func (h *housekeeping) keep(l fs.Leftover) { h.m.limit.addSpare(h.m.shelf, l) }
 
-// load registers the files that are there.
-func (h *housekeeping) load(ctx context.Context) {
-	if h.m.limit == nil {
-		return
-	}
-	h.report("read the cache directory", h.m.dir.Walk(ctx, func(name string, info fs.Info) error {
-		h.m.limit.add(h.m.shelf, name, info.Size, info.LastUse)
+// load registers the files that are there, and counts them.
+func (h *housekeeping) load(ctx context.Context) error {
+	m := h.m
+	count := m.dir.Recount()
+	err := m.dir.Leftovers(ctx, time.Now(), func(l fs.Leftover) {
+		count.Leftover(l.Size)
+		h.keep(l)
+	})
+	err = errors.Join(err, m.dir.Walk(ctx, func(name string, info fs.Info) error {
+		count.File(info.Size)
+		m.limit.add(m.shelf, name, info.Size, info.LastUse)
 		return nil
 	}))
+	if ctx.Err() == nil {
+		count.End(time.Now())
+	}
+	return err
 }
 
+// evict keeps the limit, and removes what is too old if nobody has done that
+// lately.
 func (h *housekeeping) evict(ctx context.Context) {
-	if h.m.limit == nil {
-		return
-	}
-	_, err := h.m.limit.trim(ctx)
+	_, err := h.m.limit.trim(ctx, h.isAgeDue())
 	h.report("evict", err)
+}
+
+func (h *housekeeping) isAgeDue() bool {
+	age := h.m.cfg.maxAge
+	if age <= 0 {
+		return false
+	}
+	since := time.Since(h.m.dir.Usage().Aged)
+	return since < 0 || since >= ageInterval(age)
 }
 
 func (h *housekeeping) report(what string, err error) {
@@ -69,10 +135,21 @@ func (h *housekeeping) report(what string, err error) {
 	}
 }
 
-// awaitLoaded waits until the limit knows the directory.
-func (h *housekeeping) awaitLoaded(ctx context.Context) error {
+// awaitTidied waits until no partial file that somebody left is being looked at,
+// which takes a lock on it.
+func (h *housekeeping) awaitTidied(ctx context.Context) error {
 	select {
-	case <-h.loaded:
+	case <-h.tidied:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// awaitReady waits until the limit can be judged.
+func (h *housekeeping) awaitReady(ctx context.Context) error {
+	select {
+	case <-h.ready:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -83,62 +160,10 @@ func (h *housekeeping) awaitLoaded(ctx context.Context) error {
 func (h *housekeeping) stop() error {
 	h.cancel()
 	<-h.over
-	if h.m.limit == nil || !h.added.Load() {
+	due := h.isAgeDue()
+	if !due && !h.added.Load() {
 		return nil
 	}
-	_, err := h.m.limit.trim(context.Background())
+	_, err := h.m.limit.trim(context.Background(), due)
 	return err
-}
-
-// dirShelf is the manager's directory as its limit sees it.
-type dirShelf struct {
-	dir    *fs.Dir
-	hooks  Hooks
-	logger *slog.Logger
-}
-
-func (s *dirShelf) stat(name string) (size int64, lastUse time.Time, err error) {
-	if fs.IsLeftover(name) {
-		size, err = s.dir.StatLeftover(name)
-		return size, time.Time{}, err
-	}
-	info, err := s.dir.Stat(name)
-	return info.Size, info.LastUse, err
-}
-
-func (s *dirShelf) remove(name string) error {
-	if !fs.IsLeftover(name) {
-		return s.dir.Evict(name)
-	}
-	err := s.dir.RemoveLeftover(name)
-	if errors.Is(err, fs.ErrHeld) { // by who goes on with it, and accounts for it
-		return os.ErrNotExist
-	}
-	if err == nil {
-		s.logger.Info("removed an unfinished download", "path", s.dir.Path(name))
-	}
-	return err
-}
-
-func (s *dirShelf) path(name string) string { return s.dir.Path(name) }
-
-func (s *dirShelf) evicted(r Removed) {
-	s.logger.Info("evicted", "path", r.Path, "bytes", r.Size, "last_use", r.LastUse)
-	if s.hooks.Evicted != nil {
-		s.guard("evicted hook", func() { s.hooks.Evicted(r) })
-	}
-}
-
-func (s *dirShelf) exceeded(u LimitUsage) {
-	s.logger.Warn("the size limit is exceeded, and nothing that is left may be evicted",
-		"dir", s.dir.Root(), "limit", u.Limit, "bytes", u.Bytes, "reserved", u.Reserved)
-	if s.hooks.LimitExceeded != nil {
-		s.guard("limit exceeded hook", func() { s.hooks.LimitExceeded(u) })
-	}
-}
-
-func (s *dirShelf) guard(what string, fn func()) {
-	if err := guard(what, fn); err != nil {
-		s.logger.Error("hook failed", "error", err)
-	}
 }

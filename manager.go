@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -20,11 +21,13 @@ import (
 type DownloadManager struct {
 	dir   *fs.Dir
 	cfg   managerConfig
-	limit *PersistLimit // nil: no limit
-	shelf *dirShelf     // the directory as the limit sees it; nil without a limit
+	limit *PersistLimit // one that is off where nothing is evicted
+	shelf *dirShelf     // the directory as the limit sees it
 	queue *queue
 	own   *http.Client // nil when the caller gave one
 	house housekeeping
+	// follows says that the limit is the directory's own.
+	follows bool
 
 	mu       sync.Mutex             // guards all below; no I/O, no callback under it
 	closed   bool                   // no more downloads
@@ -56,7 +59,9 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 	d, err := fs.Open(cfg.defaults.fs, dir, fs.Options{
 		Limited:      cfg.limited(),
 		Adopt:        cfg.adopt,
+		Existing:     cfg.existing,
 		InitialLimit: cfg.initialLimit,
+		Boot:         cfg.boot,
 	})
 	if err != nil {
 		return nil, err
@@ -78,6 +83,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 	}
 	m.queue = newQueue(cfg.maxConcurrent, cfg.maxPerHost, cfg.requestDelay)
 	cfg.defaults.throttle = newThrottle(cfg.rateLimit)
+	cfg.defaults.reading = newSemaphore(runtime.GOMAXPROCS(0))
 	m.cfg = cfg
 	m.limit = m.chooseLimit()
 	m.house.start(m)
@@ -89,26 +95,29 @@ func (c *managerConfig) limited() bool {
 	if c.persist != nil {
 		return c.persist.enabled()
 	}
-	return c.fileLimit > 0 && (c.sizeLimit > 0 || (!c.sizeLimitSet && c.initialLimit > 0))
+	return c.fileLimit > 0 && (c.sizeLimit > 0 || !c.sizeLimitSet && c.initialLimit > 0 || c.maxAge > 0 || c.minFree > 0)
 }
 
 // chooseLimit returns the limit to evict by: the one that was given, the size
-// that was given, or what the directory itself says.
+// that was given, or what the directory itself says, now and when it is changed.
 func (m *DownloadManager) chooseLimit() *PersistLimit {
 	c := &m.cfg
-	p := c.persist
-	if p == nil {
-		size := c.sizeLimit
-		if !c.sizeLimitSet {
-			size = m.dir.SizeLimit()
-		}
-		p = NewPersistLimit(size, c.fileLimit, WithFs(c.defaults.fs), WithGrace(c.grace), WithLogger(c.defaults.logger))
+	m.shelf = &dirShelf{m: m, dir: m.dir, hooks: c.defaults.hooks, logger: c.defaults.logger}
+	m.shelf.limits.Store(-1)
+	given := c.persist
+	if given != nil && given.enabled() {
+		return given
 	}
-	if !p.enabled() {
-		return nil
+	size, keep := c.sizeLimit, c.fileLimit
+	if given != nil {
+		size, keep = 0, 0
 	}
-	m.shelf = &dirShelf{dir: m.dir, hooks: c.defaults.hooks, logger: c.defaults.logger}
-	return p
+	m.follows = given == nil && !c.sizeLimitSet && m.dir.Marked()
+	if m.follows {
+		size = m.dir.SizeLimit()
+	}
+	return NewPersistLimit(size, keep, WithFs(c.defaults.fs), WithGrace(c.grace), WithLogger(c.defaults.logger),
+		WithMaxAge(c.maxAge), WithMinFree(c.minFree))
 }
 
 // Download returns the download of name in the cache, in one of four ways: what
@@ -197,7 +206,7 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 			return nil, &NameTakenError{Name: d.name, By: other.name, twin: true}
 		case d.derived && identity(other.url) != identity(d.url):
 			return nil, &NameTakenError{Name: d.name, By: other.name}
-		case other.joinable():
+		case other.joinable() && other.serves(d):
 			switch other.join(d.check) {
 			case agrees:
 				m.want(other, mayLeave)
@@ -222,6 +231,9 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 func (m *DownloadManager) lookOrStart(d *Download) {
 	if m.pendingOf(d).earlier == nil {
 		info, err := m.look(d)
+		if err == nil && info == nil && d.cfg.offline {
+			err = d.notCached()
+		}
 		if err != nil || info != nil && m.settles(d, info) {
 			m.settle(d, info, err)
 			return
@@ -236,11 +248,21 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 // settles reports whether the file that is there is all that is asked for, as far
 // as can be told without reading it. If it is, no check is adopted any more.
 func (m *DownloadManager) settles(d *Download, there *fs.Info) bool {
+	if d.suspect {
+		return false
+	}
 	c := d.seal()
-	if c == nil && !d.cfg.sha256 {
+	if c == nil && !d.cfg.sha256 && !d.cfg.fresh.bounded {
 		return true
 	}
 	entry, known := m.dir.Entry(d.name, *there)
+	if m.outdated(d, entry, known) && (c == nil || c.spec.URL() != nil) {
+		d.unseal()
+		return false
+	}
+	if c == nil && !d.cfg.sha256 {
+		return true
+	}
 	_, hashed := digestIn(entry.Digests, digest.SHA256)
 	news := c != nil && (entry.Unproven || c.checksBy(entry)) // to be remembered
 	if known && !news && (hashed || !d.cfg.sha256) && c.provenBy(entry) == proven {
@@ -368,9 +390,7 @@ func (m *DownloadManager) close() error {
 	_ = m.idle(context.Background()) // which never ends
 	err := m.closeFiles()
 	err = errors.Join(err, m.house.stop())
-	if m.limit != nil {
-		m.limit.forgetShelf(m.shelf)
-	}
+	m.limit.forgetShelf(m.shelf)
 	if m.own != nil {
 		m.own.CloseIdleConnections()
 	}
@@ -381,4 +401,10 @@ func (m *DownloadManager) refuseNew() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
+}
+
+func (m *DownloadManager) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
 }

@@ -53,11 +53,15 @@ type managerConfig struct {
 	initialLimit  int64
 	fileLimit     int
 	grace         time.Duration
+	maxAge        time.Duration
+	minFree       int64
 	maxConcurrent int
 	rateLimit     int64 // bytes per second, of all downloads together; 0: any
 	maxPerHost    int
 	requestDelay  time.Duration
 	adopt         bool
+	existing      bool
+	boot          string // names the time since the machine was started; "": the system says it
 }
 
 type downloadConfig struct {
@@ -86,6 +90,8 @@ type downloadConfig struct {
 	strategy    RequestStrategy
 	priority    int
 	netrc       string // "": none
+	terms
+	reading *semaphore // of all files of the manager that are read again; nil: no bound
 }
 
 func defaultDownloadConfig() downloadConfig {
@@ -203,6 +209,13 @@ func WithRequestDelay(d time.Duration) Option {
 // they are cache, and may be evicted.
 func WithAdopt() Option {
 	return managerOption(func(c *managerConfig) { c.adopt = true })
+}
+
+// WithExisting makes NewDownloadManager take only what is a cache directory
+// already, for who looks after one: a directory without the mark is refused with
+// ErrNotCacheDir, and one that is not there with [os.ErrNotExist]. Nothing is made.
+func WithExisting() Option {
+	return managerOption(func(c *managerConfig) { c.existing = true })
 }
 
 // WithHTTPClient sets the client. Its CheckRedirect is asked beside our own
@@ -327,6 +340,32 @@ func WithPriority(n int) DownloadOption {
 // the new one is whole.
 func WithForce() DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.force = true })
+}
+
+// WithFreshness sets how old a file that is there may be. For one that is older
+// its origin is asked whether it is still the current version: that costs a request
+// and no body if it is, and else brings the new one, which replaces the old when it
+// is whole. While the origin cannot be asked, the download fails, unless
+// WithStaleIfError is given, too; the old file stays. Default: any age.
+//
+// A file that has the digest of WithChecksum is the right one whatever its age; with
+// the URL of a checksum file it is that which is asked for again.
+func WithFreshness(f Freshness) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.fresh = f })
+}
+
+// WithStaleIfError uses the file that is there, whatever its age, when its origin
+// cannot be reached or answers with 5xx (RFC 5861, section 4), at the first try.
+// Result.Stale and the hook Stale say so. Without WithFreshness it means nothing.
+func WithStaleIfError() DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.staleIfError = true })
+}
+
+// WithOffline makes no request: a file that is there is used whatever its age, and
+// one that is not, or cannot be told to be the right one without a checksum file that
+// would have to be fetched, fails with ErrNotCached.
+func WithOffline() DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.offline = true })
 }
 
 // WithoutResume begins at the first byte whatever an earlier download has left,

@@ -18,6 +18,9 @@ func (l *life) fail(err error) step {
 
 func (l *life) failed() step {
 	err := l.failure
+	if l.mayUseOld(err) {
+		return l.useOld(err)
+	}
 	result := Result{WireBytes: l.wire}
 	if l.partial != nil {
 		kept, left := l.leave(err)

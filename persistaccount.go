@@ -26,12 +26,14 @@ type limitFile struct {
 	failed  bool   // its removal failed, and its next turn has not come
 	gone    bool   // it left the accounts
 	spare   bool   // it is no finished file: its last use does not count
+	leased  bool   // somebody holds it open, and its next turn has not come
+	round   uint8  // the last listing in which it was seen, or after which it came
 }
 
 func (f *limitFile) lastUse() time.Time { return time.Unix(0, f.used) }
 
 // candidate reports whether f may go once it is old enough.
-func (f *limitFile) candidate() bool { return !f.held && !f.busy && !f.failed }
+func (f *limitFile) candidate() bool { return !f.held && !f.busy && !f.failed && !f.leased }
 
 // nanos is t in Unix nanoseconds, for times outside of an int64's range (such as
 // the zero time) the nearest one.
@@ -48,10 +50,6 @@ func nanos(t time.Time) int64 {
 // tally is a sum of sizes. Those above the whole limit are in all and in huge.
 type tally struct{ all, huge int64 }
 
-func (t *tally) count(size, limit int64) { t.change(size, limit, 1) }
-
-func (t *tally) discount(size, limit int64) { t.change(size, limit, -1) }
-
 func (t *tally) change(size, limit, sign int64) {
 	t.all += sign * size
 	if size > limit {
@@ -59,38 +57,49 @@ func (t *tally) change(size, limit, sign int64) {
 	}
 }
 
+// countFile adds f to the sums, or with sign -1 takes it off.
+func (p *PersistLimit) countFile(f *limitFile, sign int64) {
+	p.bytes.change(f.size, p.limit, sign)
+	f.dir.bytes.change(f.size, p.limit, sign)
+}
+
+// countRoom is countFile for a room.
+func (p *PersistLimit) countRoom(r *room, sign int64) {
+	p.reserved.change(r.n.Load(), p.limit, sign)
+	r.dir.reserved.change(r.n.Load(), p.limit, sign)
+}
+
 // over reports whether the limit is exceeded.
-func (p *PersistLimit) over() bool { return p.bytes.all+p.reserved.all > p.limit }
+func (p *PersistLimit) over() bool { return p.total().all > p.limit }
+
+func (p *PersistLimit) isOver() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over()
+}
 
 // crowded reports whether the limit is exceeded even without what is larger
 // than all of it. A file that no eviction makes fit is no reason to evict others.
-func (p *PersistLimit) crowded() bool {
-	return p.bytes.all-p.bytes.huge+p.reserved.all-p.reserved.huge > p.limit
-}
-
-func (p *PersistLimit) usage() LimitUsage {
-	u := LimitUsage{Files: p.files, Bytes: p.bytes.all, Reserved: p.reserved.all}
-	if p.on {
-		u.Limit = p.limit
-		u.Over = max(0, u.Bytes+u.Reserved-u.Limit)
-	}
-	return u
-}
+func (p *PersistLimit) crowded() bool { return p.ordinary() > p.limit }
 
 // enter registers a file, or updates what is known of it.
 func (p *PersistLimit) enter(d *limitDir, name string, size int64, used time.Time) {
 	size = accounted(size)
 	f := d.files[name]
 	if f == nil {
-		f = &limitFile{dir: d, name: name, size: size, used: nanos(used), held: d.holds[name] > 0}
+		if !d.tracked {
+			d.remember(name, used)
+			return
+		}
+		f = &limitFile{dir: d, name: name, size: size, used: nanos(used), held: d.holds[name] > 0, round: d.listing.round}
 		d.files[name] = f
 		p.files++
-		p.bytes.count(size, p.limit)
+		p.countFile(f, 1)
 		p.rank.insert(f)
 		return
 	}
 	f.version++
-	f.failed = false
+	f.failed, f.round = false, d.listing.round
 	p.update(f, size, nanos(used))
 	p.rank.list(f)
 }
@@ -98,10 +107,10 @@ func (p *PersistLimit) enter(d *limitDir, name string, size int64, used time.Tim
 // update changes size and, if it is later, last use of f.
 func (p *PersistLimit) update(f *limitFile, size, used int64) {
 	if size != f.size {
-		p.bytes.discount(f.size, p.limit)
+		p.countFile(f, -1)
 		p.rank.unlist(f)
 		f.size = size
-		p.bytes.count(size, p.limit)
+		p.countFile(f, 1)
 		p.rank.list(f)
 	}
 	p.rank.raise(f, used)
@@ -115,7 +124,10 @@ func (p *PersistLimit) drop(f *limitFile) {
 	f.gone = true
 	delete(f.dir.files, f.name)
 	p.files--
-	p.bytes.discount(f.size, p.limit)
+	if f.spare {
+		f.dir.spares--
+	}
+	p.countFile(f, -1)
 	p.rank.remove(f)
 }
 
@@ -124,8 +136,8 @@ func (p *PersistLimit) dropAll(d *limitDir) {
 	for _, f := range d.files {
 		f.gone = true
 		p.files--
-		p.bytes.discount(f.size, p.limit)
+		p.countFile(f, -1)
 	}
-	d.files = nil
+	d.files, d.spares = nil, 0
 	p.rank.rebuild() // one by one would cost a logarithm each
 }

@@ -15,17 +15,31 @@ import (
 // cost every download a try at each of them.
 const retryFailed = time.Minute
 
+// retryLeased is how often files are tried again that somebody held open: a lease
+// lasts for seconds or hours, and a pass must not try each of them.
+const retryLeased = 5 * time.Second
+
 // passMode says how thorough a pass is.
 type passMode struct {
-	recount     bool // look at every file first
-	retryFailed bool // try at once again what could not be removed before
+	recount     bool  // look at every file first
+	retryFailed bool  // try at once again what could not be removed before
+	noGrace     bool  // evict also what was used within the grace time
+	aged        bool  // evict what is too old, too
+	low         bool  // go on to the low-water mark
+	short       int64 // bytes to evict whatever the limit
+	learn       shelf // list its directory first
+	listOnly    bool  // evict nothing
 }
 
 // pass is one walk along the candidates: pick one, look at it, remove it, until
 // the limit is kept or nobody is left. Only the holder of the turn runs one.
 type pass struct {
 	p       *PersistLimit
+	mode    passMode
 	now     int64
+	short   int64 // bytes that are still to be evicted whatever the limit
+	freed   int64 // bytes
+	listed  map[*limitDir]bool
 	saved   int // candidates that turned out to be used or changed
 	removed []removedFrom
 	errs    []error
@@ -57,18 +71,24 @@ func (p *PersistLimit) evict(ctx context.Context, mode passMode) (*pass, error) 
 	}
 	e, err := p.runPass(ctx, mode)
 	// The turn is over: a hook may start a download.
+	victims := map[commonShelf]fs.Victim{}
 	for _, r := range e.removed {
 		r.shelf.evicted(r.file)
+		if s, ok := r.shelf.(commonShelf); ok {
+			victims[s] = fs.Victim{At: p.cfg.now(), LastUse: r.file.LastUse}
+		}
 	}
-	for _, s := range e.telling {
-		s.exceeded(e.usage)
+	for s, v := range victims {
+		s.noteVictim(v)
 	}
+	tell(e.usage, e.telling)
 	return e, err
 }
 
 func (p *PersistLimit) runPass(ctx context.Context, mode passMode) (*pass, error) {
 	defer func() { <-p.turn }()
-	e := &pass{p: p, now: nanos(p.cfg.now())}
+	e := &pass{p: p, mode: mode, now: nanos(p.cfg.now()), short: mode.short, listed: map[*limitDir]bool{}}
+	p.sweep()
 	if mode.recount {
 		e.recount()
 	}
@@ -77,22 +97,64 @@ func (p *PersistLimit) runPass(ctx context.Context, mode passMode) (*pass, error
 		if ctx.Err() != nil {
 			return e, context.Cause(ctx)
 		}
-		if !e.step() {
+		if err := e.listWhere(ctx); err != nil {
+			return e, err
+		}
+		if mode.listOnly || !e.step() {
+			e.noteAged()
 			return e, nil
 		}
 	}
 }
 
-// makeRoom evicts for a download: what cannot be removed is not its failure.
-func (p *PersistLimit) makeRoom(ctx context.Context) error {
-	e, err := p.evict(ctx, passMode{})
+// makeRoom evicts for a download, and at least short bytes: what cannot be removed
+// is not its failure. What is left to do may be done in the background.
+func (p *PersistLimit) makeRoom(ctx context.Context, short int64) error {
+	e, err := p.evict(ctx, passMode{short: short})
+	p.warn(e)
+	if e != nil && e.freed > 0 {
+		p.nudge()
+	}
+	return err
+}
+
+// warn logs what went wrong in a pass.
+func (p *PersistLimit) warn(e *pass) {
 	if e == nil {
-		return err
+		return
 	}
 	for _, failure := range e.errs {
 		p.cfg.logger.Warn("cannot remove an old file", "error", failure)
 	}
-	return err
+}
+
+// sweep takes off what processes have reserved that have died.
+func (p *PersistLimit) sweep() {
+	if !p.enabled() {
+		return
+	}
+	for _, s := range p.commonShelves() {
+		s.sweep()
+	}
+}
+
+func (p *PersistLimit) commonShelves() (all []commonShelf) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, d := range p.common {
+		all = append(all, d.common...)
+	}
+	return all
+}
+
+// noteAged notes that no file is too old now.
+func (e *pass) noteAged() {
+	if !e.mode.aged {
+		return
+	}
+	for _, s := range e.p.commonShelves() {
+		s.noteAged(time.Now())
+	}
 }
 
 // step deals with one candidate and reports whether there was one.
@@ -106,6 +168,10 @@ func (e *pass) step() bool {
 		return true
 	}
 	err = v.shelf.remove(v.file.name)
+	if err == nil {
+		e.freed += v.size
+		e.short -= v.size
+	}
 	if err == nil && !v.file.spare {
 		e.removed = append(e.removed, removedFrom{v.shelf, Removed{
 			Path: v.shelf.path(v.file.name), Size: v.size, LastUse: time.Unix(0, v.used),
@@ -139,38 +205,39 @@ func (e *pass) pick() (victim, bool) {
 	return victim{f, p.inUse, f.size, f.used, f.version}, true
 }
 
+// next returns the candidate whose turn it is: of each kind the oldest, unless it
+// may stay.
 func (e *pass) next() *limitFile {
-	p := e.p
-	if f := p.rank.huge.first(); f != nil && p.over() && !e.inGrace(f) {
-		return f
-	}
-	if f := p.rank.oldest.first(); f != nil && p.crowded() && !e.inGrace(f) {
-		return f
+	r := &e.p.rank
+	for _, h := range [...]*useHeap{&r.huge, &r.spare, &r.oldest} {
+		f := h.first()
+		if f != nil && (e.mode.noGrace || !e.p.inGrace(f, e.now)) && e.wants(f) {
+			return f
+		}
 	}
 	return nil
 }
 
-// inGrace reports whether f was used so lately that it stays. The heaps are
-// ordered, so if their first file is in grace, the others are, or they lie in
-// the future. Such a time is no reason to keep a file for ever.
-func (e *pass) inGrace(f *limitFile) bool {
-	age, grace := time.Duration(e.now-f.used), e.p.cfg.grace
-	return -grace < age && age < grace
+// wants reports whether there is a reason to evict f. In the background nothing
+// goes that would leave less than the low-water mark: a cache of a few large
+// files stays as full as it may be.
+func (e *pass) wants(f *limitFile) bool {
+	p := e.p
+	switch {
+	case !p.on:
+		return false
+	case f.size > p.limit && p.over(), p.crowded(), e.short > 0:
+		return true
+	case e.mode.aged && !f.spare && time.Duration(e.now-f.used) > p.cfg.maxAge:
+		return true
+	}
+	return e.mode.low && p.ordinary()-f.size >= p.low()
 }
 
-// noteExceeded collects who is to be told, once for each time that the limit
-// comes to be exceeded, that nobody is left to evict.
+// noteExceeded collects who is to be told that nobody is left to evict.
 func (e *pass) noteExceeded() {
-	p := e.p
-	if !p.over() || p.told {
-		return
-	}
-	p.told = true
-	e.usage = p.usage()
-	for s, d := range p.dirs {
-		if s != p.plain || len(d.files) > 0 {
-			e.telling = append(e.telling, s)
-		}
+	if usage, telling := e.p.noteExceeded(); telling != nil {
+		e.usage, e.telling = usage, telling
 	}
 }
 
@@ -189,18 +256,13 @@ func (e *pass) confirm(v victim, size, used int64, err error) bool {
 		e.fail(f, err)
 	case (size != v.size || used > v.used) && e.mayBeSaved():
 		p.update(f, size, used)
-	case f.held || !e.needed(f):
+	case f.held || !e.wants(f):
 	default:
 		p.removing = f
 		return true
 	}
 	p.putBack(f)
 	return false
-}
-
-// needed reports whether the limit still asks for f.
-func (e *pass) needed(f *limitFile) bool {
-	return e.p.crowded() || f.size > e.p.limit && e.p.over()
 }
 
 // mayBeSaved bounds how often a fresher time or another size saves a candidate
@@ -221,6 +283,9 @@ func (e *pass) settle(v victim, err error) {
 	case f.gone || changed:
 	case err == nil || errors.Is(err, os.ErrNotExist):
 		p.drop(f)
+	case errors.Is(err, fs.ErrLeased):
+		f.leased = true
+		p.leased = append(p.leased, f)
 	default:
 		e.fail(f, err)
 	}
@@ -257,15 +322,31 @@ func (e *pass) requeueFailed(always bool) {
 	p := e.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !always && e.now-p.failedAt < int64(retryFailed) {
-		return
+	if always || elapsed(p.leasedAt, e.now) >= retryLeased {
+		p.leasedAt = e.now
+		for _, f := range p.leased {
+			f.leased = false
+			p.rank.list(f)
+		}
+		p.leased = nil
 	}
-	p.failedAt = e.now
-	for _, f := range p.failed {
-		f.failed = false
-		p.rank.list(f)
+	if always || elapsed(p.failedAt, e.now) >= retryFailed {
+		p.failedAt = e.now
+		for _, f := range p.failed {
+			f.failed = false
+			p.rank.list(f)
+		}
+		p.failed = nil
 	}
-	p.failed = nil
+}
+
+// elapsed is how much later one of two times in Unix nanoseconds is. A clock that
+// was set back is no reason to wait.
+func elapsed(from, to int64) time.Duration {
+	if to < from {
+		return 1<<63 - 1
+	}
+	return time.Duration(to - from)
 }
 
 // recount looks at every file again, if the limit seems to be exceeded.

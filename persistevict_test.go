@@ -83,11 +83,11 @@ func TestLandingAnewMakesACandidateOfAFailedFile(t *testing.T) {
 	p := NewPersistLimit(10, 1)
 	s.fill(p, "ab")
 	s.onRemove = func(string) error { return errors.New("denied") }
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.Error(t, err)
 	s.onRemove = nil
 	p.add(s, "a", 10, minute(0))
-	require.NoError(t, p.makeRoom(t.Context()))
+	require.NoError(t, p.makeRoom(t.Context(), 0))
 	assert.Equal(t, "b", s.left())
 }
 
@@ -99,15 +99,17 @@ func TestGraceProtectsWhatWasUsedWithinIt(t *testing.T) {
 		c.now = func() time.Time { return now }
 	}))
 	s.fill(p, "abcdef") // used 6, 5, 4, 3, 2, 1 minutes ago
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "ef", s.left(), "d was used exactly that long ago")
 	assert.Equal(t, 4, s.stats, "what is known to be in grace is not looked at")
 	require.Len(t, s.told, 1)
-	assert.Equal(t, LimitUsage{Files: 2, Bytes: 20, Limit: 10, Over: 10}, s.told[0])
+	assert.Equal(t, LimitUsage{
+		Files: 2, Bytes: 20, Limit: 10, Over: 10, Grace: 10, Newest: 10, Why: []Reason{ReasonGrace, ReasonFileLimit},
+	}, s.told[0])
 
 	now = minute(7)
-	_, err = p.trim(t.Context())
+	_, err = p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "f", s.left())
 	assert.Len(t, s.told, 1)
@@ -124,7 +126,7 @@ func TestATimeFarInTheFutureIsNoGrace(t *testing.T) {
 		s.put(name, 10, used)
 		p.add(s, name, 10, used)
 	}
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "y", s.left())
 }
@@ -137,7 +139,7 @@ func TestATouchSavesAFile(t *testing.T) {
 	p.touch(s, "b", minute(0))  // no news
 	p.touch(s, "unknown", minute(10))
 	p.touch(newFakeShelf(), "a", minute(20))
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "aef", s.left())
 	p.check(t)
@@ -162,7 +164,7 @@ func TestATouchBetweenLookAndRemovalSavesAFile(t *testing.T) {
 				}
 				return nil
 			}
-			require.NoError(t, p.makeRoom(t.Context()))
+			require.NoError(t, p.makeRoom(t.Context(), 0))
 			assert.Equal(t, "acdef", s.left())
 			p.check(t)
 		})
@@ -179,7 +181,7 @@ func TestAPassEndsWhereEveryAccessTimeIsNow(t *testing.T) {
 		s.put(name, 10, minute(clock))
 		return nil
 	}
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Len(t, s.left(), 1)
 	assert.Less(t, s.stats, 18)
@@ -204,7 +206,7 @@ func TestAnotherSizeIsAccounted(t *testing.T) {
 			p := NewPersistLimit(tt.limit, 1)
 			s.fill(p, "abcdef")
 			s.put("a", tt.size, minute(0))
-			require.NoError(t, p.makeRoom(t.Context()))
+			require.NoError(t, p.makeRoom(t.Context(), 0))
 			assert.Equal(t, tt.want, s.left())
 			assert.Equal(t, tt.bytes, p.Usage().Bytes)
 			p.check(t)
@@ -216,12 +218,11 @@ func TestRoomGivenBackBetweenLookAndRemovalSavesAFile(t *testing.T) {
 	s := newFakeShelf()
 	p := NewPersistLimit(60, 1)
 	s.fill(p, "abcdef")
-	r := &room{p: p, shelf: s}
-	p.lockDir(s)
+	r := &room{p: p, shelf: s, dir: p.lockDir(s)}
 	r.resize(10)
 	p.unlock()
 	s.onStat = func(string) error { r.release(); return nil }
-	require.NoError(t, p.makeRoom(t.Context()))
+	require.NoError(t, p.makeRoom(t.Context(), 0))
 	assert.Equal(t, "abcdef", s.left())
 	p.check(t)
 }
@@ -259,10 +260,10 @@ func TestAFileLargerThanTheLimitDoesNotEmptyTheCache(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "abcdef", s.left())
 	require.Len(t, s.told, 1)
-	assert.Equal(t, LimitUsage{Files: 6, Bytes: 60, Reserved: 1000, Limit: 60, Over: 1000}, s.told[0])
+	assert.Equal(t, LimitUsage{Files: 6, Bytes: 60, Reserved: 1000, Limit: 60, Over: 1000, Newest: 20, Why: []Reason{ReasonReserved, ReasonFileLimit}}, s.told[0])
 
 	s.put("x", 1000, minute(20))
-	r.land("x", 1000, minute(20))
+	r.land("x", 1000, minute(20), -1)
 	assert.Equal(t, "abcdefx", s.left())
 	assert.Len(t, s.told, 1, "reported once")
 	assert.Equal(t, int64(1000), p.Usage().Over)
@@ -276,7 +277,7 @@ func TestAFileLargerThanTheLimitDoesNotEmptyTheCache(t *testing.T) {
 		s.put(name, 1, minute(30+i))
 		p.add(s, name, 1, minute(30+i))
 	}
-	_, err = p.trim(t.Context())
+	_, err = p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "bcdefyz", s.left(), "it goes before the older ones")
 	assert.Zero(t, p.Usage().Over)
@@ -317,11 +318,11 @@ func TestAnOversizeFileIsNotChargedWhileItCannotGo(t *testing.T) {
 			s.fill(p, "abcd")
 			free := tt.protect(p, s)
 			before := s.left()
-			_, _ = p.trim(t.Context())
+			_, _ = p.trim(t.Context(), false)
 			assert.Equal(t, before, s.left())
 			assert.Len(t, s.told, 1)
 			free()
-			_, err := p.trim(t.Context())
+			_, err := p.trim(t.Context(), false)
 			require.NoError(t, err)
 			assert.Equal(t, strings.Trim(before, "x"), s.left())
 			p.check(t)
@@ -336,14 +337,14 @@ func TestExceededIsToldOncePerTransition(t *testing.T) {
 	p.add(other, "o", 1, minute(0))
 	s.fill(p, "ab")
 	for range 3 {
-		_, err := p.trim(t.Context())
+		_, err := p.trim(t.Context(), false)
 		require.NoError(t, err)
 	}
 	assert.Len(t, s.told, 1)
 	assert.Equal(t, s.told, other.told, "whoever shares the limit is told")
 	p.forget(s, "a")
 	p.add(s, "a", 10, minute(0))
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Len(t, s.told, 2)
 }

@@ -139,7 +139,7 @@ func (p *PersistLimit) check(t *testing.T) {
 		seen[d] = true
 		for name, f := range d.files {
 			files++
-			bytes.count(f.size, p.limit)
+			bytes.change(f.size, p.limit, 1)
 			require.Equal(t, name, f.name)
 			require.False(t, f.gone || f.busy, name)
 			require.Equal(t, d.holds[name] > 0, f.held, name)

@@ -13,13 +13,14 @@ type ranking struct {
 	newest useHeap // the keep newest, oldest first
 	latest useHeap // all others, newest first: who moves up when one of newest goes
 	huge   useHeap // candidates larger than the whole limit, oldest first
+	spare  useHeap // spares
 	oldest useHeap // all other candidates, oldest first
 }
 
 func newRanking(keep int, limit int64) ranking {
 	return ranking{
 		keep: keep, limit: limit,
-		huge: useHeap{low: true}, oldest: useHeap{low: true},
+		huge: useHeap{low: true}, spare: useHeap{low: true}, oldest: useHeap{low: true},
 	}
 }
 
@@ -105,8 +106,11 @@ func (r *ranking) unlist(f *limitFile) {
 }
 
 func (r *ranking) side(f *limitFile) *useHeap {
-	if f.huge {
+	switch {
+	case f.huge:
 		return &r.huge
+	case f.spare:
+		return &r.spare
 	}
 	return &r.oldest
 }
@@ -122,7 +126,7 @@ func (r *ranking) rebuild() {
 			}
 		}
 	}
-	for _, slots := range [][]useSlot{old.huge.slots, old.oldest.slots} {
+	for _, slots := range [][]useSlot{old.huge.slots, old.spare.slots} {
 		for _, s := range slots {
 			if s.file.spare && !s.file.gone {
 				r.insert(s.file)

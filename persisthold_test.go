@@ -18,18 +18,18 @@ func TestHeldFilesAreNoCandidates(t *testing.T) {
 	early := p.hold(s, "a") // before it is registered
 	s.fill(p, "abcdef")
 	release, again := p.hold(s, "b"), p.hold(s, "b")
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "abf", s.left())
 	p.check(t)
 	release()
 	release() // counts once
-	_, err = p.trim(t.Context())
+	_, err = p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "abf", s.left())
 	early()
 	again()
-	_, err = p.trim(t.Context())
+	_, err = p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "f", s.left())
 	p.check(t)
@@ -41,7 +41,7 @@ func TestHeldFilesCountAmongTheNewestByTheirTime(t *testing.T) {
 	s.fill(p, "abcdef")
 	defer p.hold(s, "a")()
 	defer p.hold(s, "f")()
-	_, err := p.trim(t.Context())
+	_, err := p.trim(t.Context(), false)
 	require.NoError(t, err)
 	assert.Equal(t, "adef", s.left(), "d, e and f are the newest three")
 }
@@ -53,7 +53,7 @@ func TestHoldWaitsForARemovalInFlight(t *testing.T) {
 		s.fill(p, "ab")
 		proceed := make(chan struct{})
 		s.onRemove = func(string) error { <-proceed; return nil }
-		go func() { assert.NoError(t, p.makeRoom(context.Background())) }()
+		go func() { assert.NoError(t, p.makeRoom(context.Background(), 0)) }()
 		synctest.Wait()
 		release := p.hold(s, "b") // another file's hold does not wait
 		var held atomic.Bool
@@ -82,9 +82,9 @@ func TestTheEndOfAHoldEvictsWhatHasToGo(t *testing.T) {
 	require.NoError(t, err)
 	endFirst, endSecond := p.hold(s, "a"), p.hold(s, "b")
 	s.put("a", 6, now)
-	first.land("a", 6, now)
+	first.land("a", 6, now, -1)
 	s.put("b", 6, now.Add(time.Second))
-	second.land("b", 6, now.Add(time.Second))
+	second.land("b", 6, now.Add(time.Second), -1)
 	assert.EqualValues(t, 12, p.Usage().Bytes)
 	endFirst()
 	endSecond()
@@ -117,7 +117,7 @@ func TestForgetShelfWaitsForTheShelfInUse(t *testing.T) {
 		s.fill(p, "abc")
 		proceed := make(chan struct{})
 		s.onRemove = func(string) error { <-proceed; return nil }
-		go func() { assert.NoError(t, p.makeRoom(context.Background())) }()
+		go func() { assert.NoError(t, p.makeRoom(context.Background(), 0)) }()
 		synctest.Wait()
 		var forgotten atomic.Bool
 		go func() { p.forgetShelf(s); forgotten.Store(true) }()

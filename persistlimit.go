@@ -21,21 +21,26 @@ import (
 // One PersistLimit may serve several directories and managers; the limit then
 // holds for all their files together. It is safe for concurrent use.
 //
-// It knows the files of its own process only. What another process adds to a
-// directory counts once it is registered, and what another process removes
-// counts until it is noticed: when the file's turn comes, or by RemoveOldFiles.
+// In a manager's directory all processes count together what is there and what
+// is reserved, and each evicts by that count. Of files outside of one, and where
+// the file system has no locks, a PersistLimit knows what is registered with it:
+// what another process removes counts until it is noticed, when the file's turn
+// comes, or by RemoveOldFiles.
 type PersistLimit struct {
 	cfg   limitConfig
-	on    bool  // false: nothing is ever evicted
-	limit int64 // bytes
 	plain *plainShelf
+	wake  chan struct{} // asks who evicts in the background to go on
 
 	// turn holds a token while a pass evicts: one at a time, and who waits for
 	// it waits with a context. Taken before mu, and never under it.
 	turn chan struct{}
 
-	mu       sync.Mutex // guards all below; no I/O, callback or log under it
-	idle     *sync.Cond // on mu: inUse or removing changed
+	mu       sync.Mutex  // guards all below; no I/O, callback or log under it
+	on       bool        // false: nothing is ever evicted
+	limit    int64       // bytes
+	keep     int         // files that stay whatever the limit
+	common   []*limitDir // those that other processes count as well
+	idle     *sync.Cond  // on mu: inUse or removing changed
 	dirs     map[shelf]*limitDir
 	rank     ranking
 	files    int
@@ -43,6 +48,8 @@ type PersistLimit struct {
 	reserved tally        // of the rooms
 	failed   []*limitFile // out of the candidates because their removal failed
 	failedAt int64        // when failed was last tried, in Unix nanoseconds
+	leased   []*limitFile // out of the candidates because somebody holds them open
+	leasedAt int64        // when these were last tried
 	told     bool         // exceeded was called and the limit is exceeded since
 	inUse    shelf        // the pass is calling it; nil: none
 	removing *limitFile   // the pass is removing it; nil: none
@@ -62,25 +69,42 @@ type LimitUsage struct {
 	Reserved int64 // bytes that running downloads are going to need
 	Limit    int64 // bytes; 0: none
 	Over     int64 // bytes by which Bytes and Reserved exceed Limit; 0: they do not
+
+	// While the limit is exceeded, what keeps it so, in bytes, and in short.
+	Leased int64 // files that somebody holds open or is about to replace
+	Grace  int64 // files that were used within the grace time
+	Newest int64 // the newest files, which are kept whatever the limit
+	Failed int64 // files that could not be removed
+	Why    []Reason
 }
 
 // A LimitOption changes how a PersistLimit works.
 type LimitOption interface{ applyLimit(*limitConfig) }
 
 type limitConfig struct {
-	fs     afero.Fs
-	grace  time.Duration // files used within it are not evicted
-	now    func() time.Time
-	logger *slog.Logger
+	fs      afero.Fs
+	grace   time.Duration // files used within it are not evicted
+	maxAge  time.Duration // files not used for longer are; 0: not for that
+	minFree int64         // bytes to keep free on the file system; 0: any
+	now     func() time.Time
+	logger  *slog.Logger
 }
 
 // limitDir is what is known of the files behind one shelf, or behind several
 // that lead to the same directory.
 type limitDir struct {
-	root    string // absolute; "": plain paths
-	shelves []shelf
-	files   map[string]*limitFile
-	holds   map[string]int // also for names that are not registered
+	root     string // absolute; "": plain paths
+	shelves  []shelf
+	common   []commonShelf    // those of shelves where others count as well
+	tracked  bool             // files are registered; else nobody has had to choose among them
+	recent   map[string]int64 // while they are not: their last uses
+	listing  listing          // the last one
+	files    map[string]*limitFile
+	spares   int // of files
+	rooms    map[*room]struct{}
+	bytes    tally          // of files
+	reserved tally          // of rooms
+	holds    map[string]int // also for names that are not registered
 }
 
 // NewPersistLimit returns a limit of sizeLimit bytes that leaves at least the
@@ -92,46 +116,78 @@ func NewPersistLimit(sizeLimit int64, fileLimit int, opts ...LimitOption) *Persi
 		o.applyLimit(&cfg)
 	}
 	p := &PersistLimit{
-		cfg: cfg, on: sizeLimit > 0 && fileLimit > 0, limit: math.MaxInt64,
-		plain: &plainShelf{fsys: cfg.fs, logger: cfg.logger},
-		turn:  make(chan struct{}, 1), dirs: map[shelf]*limitDir{},
+		cfg: cfg, plain: &plainShelf{fsys: cfg.fs, logger: cfg.logger}, wake: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1), dirs: map[shelf]*limitDir{}, keep: fileLimit,
 	}
-	if p.on {
-		p.limit = sizeLimit
-	}
+	p.settleLimit(sizeLimit)
 	p.rank = newRanking(max(fileLimit, 0), p.limit)
 	p.idle = sync.NewCond(&p.mu)
 	p.dirs[p.plain] = newLimitDir(p.plain, "")
 	return p
 }
 
+// noLimit is the limit of who has none.
+const noLimit = math.MaxInt64
+
+// settleLimit sets the limit in bytes, and whether anything is ever evicted.
+func (p *PersistLimit) settleLimit(bytes int64) {
+	p.limit = noLimit
+	if bytes > 0 && p.keep > 0 {
+		p.limit = bytes
+	}
+	p.on = p.keep > 0 && (bytes > 0 || p.cfg.maxAge > 0 || p.cfg.minFree > 0)
+}
+
 func newLimitDir(s shelf, root string) *limitDir {
-	return &limitDir{
-		root: root, shelves: []shelf{s},
-		files: map[string]*limitFile{}, holds: map[string]int{},
+	d := &limitDir{
+		root: root, files: map[string]*limitFile{}, holds: map[string]int{}, rooms: map[*room]struct{}{},
+	}
+	d.add(s)
+	d.tracked = len(d.common) == 0
+	return d
+}
+
+// add makes s one of the shelves that lead to the directory.
+func (d *limitDir) add(s shelf) {
+	d.shelves = append(d.shelves, s)
+	if c, ok := s.(commonShelf); ok {
+		d.common = append(d.common, c)
 	}
 }
 
-// Usage returns what counts against the limit now.
+// Usage returns what counts against the limit now. When the limit is exceeded, it
+// takes a look at all that is known of the files, to say why; at the disk only for
+// the count that is shared with other processes.
 func (p *PersistLimit) Usage() LimitUsage {
+	for _, s := range p.commonShelves() {
+		s.look()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.usage()
+	return p.explained()
 }
 
 // RemoveOldFiles removes files, the one not used for longest first, until the
 // rest is within the limit, and returns what it removed. When the limit is
 // exceeded it first looks at every registered file again, one stat each: what
 // others removed or changed counts as it is now, and what was used meanwhile
-// stays. A file that cannot be removed is reported in the error, wrapped with
+// stays. With WithMaxAge, what is too old goes as well. A file that cannot be removed is reported in the error, wrapped with
 // its path, keeps counting, and the next one is tried instead.
 func (p *PersistLimit) RemoveOldFiles() ([]Removed, error) {
-	return p.evictNow(context.Background(), passMode{recount: true, retryFailed: true})
+	return p.evictNow(context.Background(), passMode{recount: true, retryFailed: true, aged: p.cfg.maxAge > 0})
 }
 
-// trim is RemoveOldFiles without the look at every file.
-func (p *PersistLimit) trim(ctx context.Context) ([]Removed, error) {
-	return p.evictNow(ctx, passMode{retryFailed: true})
+// trim is RemoveOldFiles without the look at every file. With aged, what is too
+// old goes, too.
+func (p *PersistLimit) trim(ctx context.Context, aged bool) ([]Removed, error) {
+	return p.evictNow(ctx, passMode{retryFailed: true, aged: aged && p.cfg.maxAge > 0})
+}
+
+// trimLow evicts in the background, down to the low-water mark.
+func (p *PersistLimit) trimLow(ctx context.Context) error {
+	e, err := p.evict(ctx, passMode{low: true})
+	p.warn(e)
+	return err
 }
 
 func (p *PersistLimit) evictNow(ctx context.Context, mode passMode) ([]Removed, error) {
@@ -147,7 +203,11 @@ func (p *PersistLimit) evictNow(ctx context.Context, mode passMode) ([]Removed, 
 }
 
 // enabled reports whether files are ever evicted.
-func (p *PersistLimit) enabled() bool { return p.on }
+func (p *PersistLimit) enabled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.on
+}
 
 // add registers the file called name, or updates what is known of it. It does
 // no I/O and evicts nothing.
@@ -163,10 +223,11 @@ func (p *PersistLimit) addSpare(s shelf, l fs.Leftover) {
 	d := p.lockDir(s)
 	defer p.unlock()
 	p.drop(d.files[l.Name])
-	f := &limitFile{dir: d, name: l.Name, size: accounted(l.Size), spare: true}
+	f := &limitFile{dir: d, name: l.Name, size: accounted(l.Size), spare: true, round: d.listing.round}
 	d.files[l.Name] = f
 	p.files++
-	p.bytes.count(f.size, p.limit)
+	d.spares++
+	p.countFile(f, 1)
 	p.rank.insert(f)
 }
 
@@ -201,8 +262,10 @@ func (p *PersistLimit) forgetShelf(s shelf) {
 	}
 	delete(p.dirs, s)
 	d.shelves = slices.DeleteFunc(d.shelves, func(o shelf) bool { return o == s })
+	d.common = slices.DeleteFunc(d.common, func(o commonShelf) bool { return o == s })
 	if len(d.shelves) == 0 {
 		p.dropAll(d)
+		p.common = slices.DeleteFunc(p.common, func(o *limitDir) bool { return o == d })
 	}
 	for p.inUse == s {
 		p.idle.Wait()
@@ -228,7 +291,7 @@ func (p *PersistLimit) hold(s shelf, name string) (release func()) {
 
 func (p *PersistLimit) unhold(d *limitDir, name string) {
 	if p.endHold(d, name) {
-		_ = p.makeRoom(context.Background()) // which does not end
+		_ = p.makeRoom(context.Background(), 0) // which does not end
 	}
 }
 
@@ -265,13 +328,16 @@ func (p *PersistLimit) lockDir(s shelf) *limitDir {
 	}
 	for _, d := range p.dirs {
 		if d.root == root {
-			d.shelves = append(d.shelves, s)
+			d.add(s)
 			p.dirs[s] = d
 			return d
 		}
 	}
 	d := newLimitDir(s, root)
 	p.dirs[s] = d
+	if len(d.common) > 0 {
+		p.common = append(p.common, d)
+	}
 	p.moveInto(d)
 	return d
 }

@@ -72,7 +72,7 @@ func BenchmarkEvictOne(b *testing.B) {
 		i := 0
 		for b.Loop() {
 			p.add(s, nextName(all, i), 10, minute(len(names)+i))
-			if err := p.makeRoom(context.Background()); err != nil {
+			if err := p.makeRoom(context.Background(), 0); err != nil {
 				b.Fatal(err)
 			}
 			i++
@@ -134,7 +134,7 @@ func BenchmarkReserveLand(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			r.land(nextName(all, i), 10, minute(len(names)+i))
+			r.land(nextName(all, i), 10, minute(len(names)+i), -1)
 			r.release()
 			i++
 		}
@@ -160,7 +160,7 @@ func BenchmarkEvictOneOnDisk(b *testing.B) {
 		writeUsed(b, path, 10, minute(i))
 		require.NoError(b, p.RegisterFile(path))
 		b.StartTimer()
-		if err := p.makeRoom(context.Background()); err != nil {
+		if err := p.makeRoom(context.Background(), 0); err != nil {
 			b.Fatal(err)
 		}
 		i++

@@ -2,8 +2,11 @@ package dlmanager
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
 )
 
 // How much a room whose need is not known ahead takes more at a time: as much
@@ -19,19 +22,27 @@ const (
 // room is the space that one download has reserved. Its methods are safe for
 // concurrent use. A nil room is that of a download without a limit.
 type room struct {
-	p     *PersistLimit
-	shelf shelf
-	n     atomic.Int64 // bytes that count as reserved; written under p.mu
-	done  bool         // landed or released; guarded by p.mu
+	p      *PersistLimit
+	shelf  shelf
+	dir    *limitDir
+	common commonShelf  // nil: nobody else counts
+	n      atomic.Int64 // bytes that count as reserved; written under p.mu
+	done   bool         // landed or released; guarded by p.mu
+
+	noting sync.Mutex // guards all below, also while the count is changed: for microseconds
+	noted  fs.Change  // what of it is in the common count
 }
 
 // reserve makes room for n bytes before they are written: they count from now
-// on, and what has to go for them is gone when reserve returns. That there is
-// not enough to evict is no error but reported to the shelves; the only error
-// is that ctx ended. A negative n counts as 0.
+// on, and what has to go for them is gone when reserve returns. Where several
+// processes count together, it waits for room that running downloads are going
+// to give back. That there is not enough to evict is no error but reported to
+// the shelves; the only error is that ctx ended. A negative n counts as 0.
 func (p *PersistLimit) reserve(ctx context.Context, s shelf, n int64) (*room, error) {
-	p.lockDir(s)
-	r := &room{p: p, shelf: s}
+	d := p.lockDir(s)
+	r := &room{p: p, shelf: s, dir: d}
+	r.common, _ = s.(commonShelf)
+	d.rooms[r] = struct{}{}
 	r.resize(n)
 	if err := r.unlockAndMakeRoom(ctx); err != nil {
 		r.release()
@@ -61,18 +72,31 @@ func (r *room) step(have, n int64) int64 {
 	return max(n, min(have+ahead, limit))
 }
 
-// land turns the room into the registered file called name, in one step, and
-// evicts if that leaves the limit exceeded. The file is there already, so
+// land turns the room into the registered file called name, in one step, in place
+// of a file of so many bytes, -1 if there was none. The file is there already, so
 // landing a released room registers it all the same.
-func (r *room) land(name string, size int64, used time.Time) {
+func (r *room) land(name string, size int64, used time.Time, replaced int64) {
 	if r == nil {
 		return
 	}
 	d := r.p.lockDir(r.shelf)
 	r.resize(0)
-	r.done = true
+	r.close()
 	r.p.enter(d, name, size, used)
-	_ = r.unlockAndMakeRoom(context.Background()) // which does not end
+	over := r.p.over()
+	r.p.unlock()
+	files := int64(1)
+	if replaced >= 0 {
+		files = 0
+	}
+	r.giveBack(fs.Change{Files: files, Bytes: accounted(size) - max(replaced, 0)})
+	switch {
+	case !over:
+	case r.common != nil:
+		r.p.nudge()
+	default:
+		_ = r.p.makeRoom(context.Background(), 0) // which does not end
+	}
 }
 
 // release gives the room back. It may be called again, and after land.
@@ -81,25 +105,34 @@ func (r *room) release() {
 		return
 	}
 	r.p.mu.Lock()
-	defer r.p.unlock()
 	r.resize(0)
-	r.done = true
+	r.close()
+	r.p.unlock()
+	r.giveBack(fs.Change{})
 }
 
-// resize accounts n bytes for the room instead of what it has.
+// close ends the room. It needs p.mu.
+func (r *room) close() {
+	r.done = true
+	delete(r.dir.rooms, r)
+}
+
+// resize accounts n bytes for the room instead of what it has. It needs p.mu.
 func (r *room) resize(n int64) {
-	n = accounted(n)
-	r.p.reserved.discount(r.n.Load(), r.p.limit)
-	r.p.reserved.count(n, r.p.limit)
-	r.n.Store(n)
+	r.p.countRoom(r, -1)
+	r.n.Store(accounted(n))
+	r.p.countRoom(r, 1)
 }
 
 // unlockAndMakeRoom unlocks p.mu and evicts what the limit asks for.
 func (r *room) unlockAndMakeRoom(ctx context.Context) error {
-	over := r.p.over()
+	over, done := r.p.over(), r.done
 	r.p.unlock()
-	if !over {
+	switch {
+	case r.common != nil && !done:
+		return r.claim(ctx)
+	case !over:
 		return nil
 	}
-	return r.p.makeRoom(ctx)
+	return r.p.makeRoom(ctx, 0)
 }

@@ -55,7 +55,7 @@ func TestLandTurnsTheRoomIntoTheFile(t *testing.T) {
 	r, err := p.reserve(t.Context(), s, 5)
 	require.NoError(t, err)
 	s.put("g", 25, minute(10)) // more than was announced
-	r.land("g", 25, minute(10))
+	r.land("g", 25, minute(10), -1)
 	assert.Equal(t, "cdefg", s.left())
 	assert.Equal(t, LimitUsage{Files: 5, Bytes: 65, Limit: 65}, p.Usage())
 	r.release()
@@ -65,7 +65,7 @@ func TestLandTurnsTheRoomIntoTheFile(t *testing.T) {
 	r, err = p.reserve(t.Context(), s, 10)
 	require.NoError(t, err)
 	s.put("g", 10, minute(11)) // replaced
-	r.land("g", 10, minute(11))
+	r.land("g", 10, minute(11), -1)
 	assert.Equal(t, "defg", s.left(), "both versions were there for a while")
 	assert.Equal(t, LimitUsage{Files: 4, Bytes: 40, Limit: 65}, p.Usage())
 	p.check(t)
@@ -74,7 +74,7 @@ func TestLandTurnsTheRoomIntoTheFile(t *testing.T) {
 func TestANilRoomIsBoundless(t *testing.T) {
 	var r *room
 	require.NoError(t, r.grow(t.Context(), math.MaxInt64))
-	r.land("a", 1, minute(0))
+	r.land("a", 1, minute(0), -1)
 	r.release()
 }
 
@@ -167,7 +167,7 @@ func TestAPassEndsWithItsContext(t *testing.T) {
 	assert.Equal(t, "a", s.log, "what went is told")
 	assert.Empty(t, s.told, "there is more to evict")
 	p.turn <- struct{}{}
-	_, err = p.trim(ctx)
+	_, err = p.trim(ctx, false)
 	require.ErrorIs(t, err, context.Canceled)
 	<-p.turn
 	p.check(t)
@@ -230,7 +230,7 @@ func (d *disk) download(p *PersistLimit, s *fakeShelf, name string, size int64, 
 	}
 	used := minute(int(clock.Add(1)))
 	s.put(name, size, used)
-	r.land(name, size, used)
+	r.land(name, size, used, -1)
 }
 
 func TestLandingWhileTheOldVersionIsBeingEvicted(t *testing.T) {
@@ -300,7 +300,7 @@ func TestLandingWhileTheOldVersionIsBeingEvicted(t *testing.T) {
 			if tt.after != nil {
 				s.after = func(string, int64) { tt.after(p, s) }
 			}
-			require.NoError(t, p.makeRoom(t.Context()))
+			require.NoError(t, p.makeRoom(t.Context(), 0))
 			assert.Equal(t, tt.want, p.Usage())
 			assert.Len(t, s.left(), tt.want.Files)
 			p.check(t)
@@ -373,7 +373,7 @@ func landOne(t *testing.T, p *PersistLimit, s *fakeShelf, name string, size int6
 	assert.NoError(t, err)
 	used := minute(int(clock.Add(1)))
 	s.put(name, size, used)
-	r.land(name, size, used)
+	r.land(name, size, used, -1)
 	_, _, err = s.stat(name)
 	assert.NoError(t, err, "a held file stays")
 }

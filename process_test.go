@@ -41,6 +41,9 @@ func helper(args []string) int {
 		fmt.Println("done", args[0])
 		return 0
 	}
+	if args[0] == "crowd" {
+		return crowd(args[1:])
+	}
 	if strings.HasSuffix(args[1], "/") {
 		return fetchMany(args[0], args[1], args[2])
 	}

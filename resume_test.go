@@ -356,7 +356,7 @@ func openAndClose(dir string) error {
 	if err != nil {
 		return err
 	}
-	<-m.house.loaded
+	<-m.house.ready
 	return m.Close()
 }
 
@@ -364,7 +364,7 @@ func TestLeftoversCountAndGoFirst(t *testing.T) {
 	o, _, dir := leaveHalf(t)
 	m, err := NewDownloadManager(dir, WithSizeLimit(6*mib), WithFileLimit(1))
 	require.NoError(t, err)
-	<-m.house.loaded
+	<-m.house.ready
 	assert.EqualValues(t, 4*mib, m.limit.Usage().Bytes)
 	require.NoError(t, m.Download(o.ServeSize("/a", mib), "a").Wait())
 	require.NoError(t, m.Download(o.ServeSize("/b", 3*mib), "b").Wait())

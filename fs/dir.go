@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -32,9 +33,14 @@ type Options struct {
 	Limited bool
 	// Adopt marks a directory although there are files in it. They become cache.
 	Adopt bool
+	// Existing refuses a directory that carries no mark with ErrNotCacheDir, and one
+	// that is not there with os.ErrNotExist: nothing is made.
+	Existing bool
 	// InitialLimit is recorded as the directory's own size limit, in bytes, when
 	// this call marks it. 0: none.
 	InitialLimit int64
+	// Boot names the time since the machine was started. "": BootID says it.
+	Boot string
 }
 
 // Dir is one cache directory. It is safe for concurrent use; other processes
@@ -46,10 +52,13 @@ type Dir struct {
 	marked bool
 	// caseless says that the file system takes names for one that differ in case.
 	caseless bool
-	config   config
+	limit    atomic.Int64 // the directory's own, in bytes; 0: none
 	entries  *entries
 	twins    *twins
+	counter  *counter
 	tidied   atomic.Bool // no note is left without its partial file
+	boot     string      // names the time since the machine was started; "": it is not known
+	unsynced unsynced
 }
 
 // Open opens the cache directory at path on fsys and makes it, with its parents,
@@ -60,16 +69,23 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 		return nil, err
 	}
 	if fi, err := fsys.Stat(abs); err != nil || !fi.IsDir() {
+		if o.Existing {
+			return nil, fmt.Errorf("open cache directory: %w", noDirectory(abs, err))
+		}
 		if err := fsys.MkdirAll(abs, 0o777); err != nil {
 			return nil, fmt.Errorf("make cache directory: %w", err)
 		}
 	}
-	d := &Dir{path: abs}
+	d := &Dir{path: abs, boot: cmp.Or(o.Boot, BootID())}
 	if err := d.setRoot(fsys); err != nil {
 		return nil, fmt.Errorf("open cache directory: %w", err)
 	}
+	d.counter = newCounter(d.fsys, d.root != nil)
 	if err := d.identify(o); err != nil {
 		return nil, errors.Join(err, d.Close())
+	}
+	if !d.marked {
+		d.counter.off = true // what is not a cache is not counted
 	}
 	_, err = Lstat(d.fsys, strings.ToUpper(formatFile))
 	d.caseless = err == nil
@@ -77,6 +93,16 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 	d.twins = newTwins(d)
 	return d, nil
 }
+
+// noDirectory is what is wrong with a path that leads to no directory.
+func noDirectory(path string, err error) error {
+	if err == nil {
+		err = &os.PathError{Op: "open", Path: path, Err: errNoDir}
+	}
+	return err
+}
+
+var errNoDir = errors.New("not a directory")
 
 func (d *Dir) setRoot(fsys afero.Fs) error {
 	switch fsys.(type) {
@@ -95,7 +121,7 @@ func (d *Dir) setRoot(fsys afero.Fs) error {
 
 // Close releases the directory. Files stay as they are.
 func (d *Dir) Close() error {
-	var errs []error
+	errs := []error{d.counter.close()}
 	if d.entries != nil {
 		errs = append(errs, d.entries.close())
 	}
@@ -115,9 +141,6 @@ func (d *Dir) Root() string { return d.path }
 
 // Marked reports whether the directory carries the mark that makes all in it cache.
 func (d *Dir) Marked() bool { return d.marked }
-
-// SizeLimit returns the directory's own limit in bytes, 0 if it has none.
-func (d *Dir) SizeLimit() int64 { return d.config.SizeLimit }
 
 // Stat describes the finished file called name. A file that is not there, and
 // anything that is neither a regular file nor a directory, is os.ErrNotExist; a
@@ -172,6 +195,16 @@ func (d *Dir) MakeExecutable(name string, info Info) error {
 // Open opens the finished file called name for reading.
 func (d *Dir) Open(name string) (afero.File, error) { return d.fsys.Open(name) }
 
+// OpenUnused is Open for one who looks after the file: where the file system
+// allows it, reading it does not count as its use.
+func (d *Dir) OpenUnused(name string) (afero.File, error) {
+	f, err := d.fsys.OpenFile(name, os.O_RDONLY|nonblock|unused, 0)
+	if unused != 0 && errors.Is(err, os.ErrPermission) { // it is another user's
+		return d.fsys.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	}
+	return f, err
+}
+
 // Spot returns where the partial file of name lies. A link among name's folders
 // is an error.
 func (d *Dir) Spot(name string) (Spot, error) {
@@ -197,7 +230,14 @@ var errIsLink = errors.New("a symbolic link: replace it by a folder, or give ano
 // Remove removes the finished file called name, and the folders that are empty
 // then, whoever holds it open. Not being there is os.ErrNotExist.
 func (d *Dir) Remove(name string) error {
-	if err := Remove(d.fsys, name); err != nil {
+	fi, err := Lstat(d.fsys, name)
+	if err != nil {
+		return err
+	}
+	counted := d.leaving(fi.Size())
+	err = Remove(d.fsys, name)
+	counted(err == nil)
+	if err != nil {
 		return err
 	}
 	d.removed(name)

@@ -25,10 +25,20 @@ type Entry struct {
 	Digests      string   // "sha256:…" and others, separated by spaces; "": none is known
 	CheckedBy    [16]byte // identifies the entry of a checksum file that it was checked by; zero: none
 	Unproven     bool     // nothing proved that its end was the end
+	// Validated is when the origin last said that the file is still the current
+	// one; zero: never since it was fetched.
+	Validated time.Time
+	// Unsynced names the time since the machine was started during which the file
+	// was written, if it was not flushed. "": it was.
+	Unsynced string
+	// From identifies the URL that sent the validators; zero: it is not known.
+	From [16]byte
 }
 
 // describes reports whether the entry was written for the file that is there.
-func (e Entry) describes(info Info) bool { return info.Is(e.Size, e.ModTime) }
+func (e Entry) describes(info Info) bool {
+	return e.Size == info.Size && e.ModTime.Equal(info.ModTime)
+}
 
 // maxValidator is the longest ETag or Last-Modified that is remembered, in
 // bytes; servers send some forty.
@@ -69,10 +79,22 @@ func (e Entry) encode() []byte {
 	b = appendText(b, validatorText(e.LastModified))
 	b = appendText(b, e.Digests)
 	b = append(b, e.CheckedBy[:]...)
+	unproven := byte(0)
 	if e.Unproven {
-		return append(b, 1)
+		unproven = 1
 	}
-	return append(b, 0)
+	b = append(b, unproven)
+	b = binary.AppendVarint(b, unixNano(e.Validated))
+	b = appendText(b, e.Unsynced)
+	return append(b, e.From[:]...)
+}
+
+// unixNano is 0 for the zero time, which has no such number.
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 func appendText(b []byte, s string) []byte {
@@ -102,6 +124,11 @@ func decodeEntry(b []byte) (e Entry, ok bool) {
 	copy(e.CheckedBy[:], r.bytes(len(e.CheckedBy)))
 	flags := r.bytes(1)
 	e.Unproven = len(flags) == 1 && flags[0] == 1
+	if validated := r.varint(); validated != 0 {
+		e.Validated = time.Unix(0, validated)
+	}
+	e.Unsynced = validatorText(r.text())
+	copy(e.From[:], r.bytes(len(e.From)))
 	return e, true
 }
 
@@ -207,6 +234,15 @@ func (d *Dir) forget(name string) {
 // Entry returns what is remembered of the file called name, whose Stat is info.
 // An entry that was written for another file of that name does not count.
 func (d *Dir) Entry(name string, info Info) (Entry, bool) {
+	entry, ok := d.Lookup(name)
+	if !ok || !entry.describes(info) {
+		return Entry{}, false
+	}
+	return entry, true
+}
+
+// Lookup returns what is remembered under the name, whatever is there by now.
+func (d *Dir) Lookup(name string) (Entry, bool) {
 	e := d.entries
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -214,10 +250,7 @@ func (d *Dir) Entry(name string, info Info) (Entry, bool) {
 		return Entry{}, false
 	}
 	entry, ok := e.byName[name]
-	if !ok || !entry.describes(info) {
-		return Entry{}, false
-	}
-	return entry, true
+	return entry, ok
 }
 
 // tidy reads the journal, and writes it anew if most of it is out of date.

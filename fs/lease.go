@@ -126,7 +126,13 @@ func (d *Dir) Evict(name string) error {
 	} else if err != nil {
 		return err
 	}
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	counted := d.leaving(fi.Size())
 	err = d.fsys.Remove(name)
+	counted(err == nil)
 	if isInUse(err) {
 		return ErrLeased
 	}

@@ -20,13 +20,15 @@ const strayAge = 7 * 24 * time.Hour
 type Leftover struct {
 	Name string // in the directory, among its own files
 	Size int64  // bytes that it was going to need, as far as that was known
+	// Written is when something was stored in it last; zero if that is not known.
+	Written time.Time
 }
 
 // Leftover returns the partial file of name as it lies there.
 func (d *Dir) Leftover(name string) Leftover {
 	l := Leftover{Name: path.Join(partialDir, key(name)+partialSuffix)}
 	if fi, err := Lstat(d.fsys, l.Name); err == nil {
-		l.Size = fi.Size()
+		l.Size, l.Written = fi.Size(), fi.ModTime()
 	}
 	return l
 }
@@ -49,7 +51,7 @@ func (d *Dir) RemoveLeftover(name string) error {
 	p := d.leftover(name)
 	switch err := p.adopt(nil); {
 	case errors.Is(err, errForeign): // whatever it is: nobody holds it
-		return p.remove()
+		return d.removeLeft(p)
 	case errors.Is(err, errLost):
 		return os.ErrNotExist
 	case errors.Is(err, errUnknown):
@@ -59,14 +61,31 @@ func (d *Dir) RemoveLeftover(name string) error {
 	}
 }
 
+// removeLeft removes what adopt has found foreign, and its bytes from the count.
+func (d *Dir) removeLeft(p *Partial) error {
+	size, _ := d.StatLeftover(p.temp)
+	err := p.remove()
+	if err == nil && size > 0 {
+		d.Count(Change{Bytes: -size})
+	}
+	return err
+}
+
 func (d *Dir) leftover(name string) *Partial {
 	base := strings.TrimSuffix(name, partialSuffix)
 	return &Partial{fsys: d.fsys, temp: name, note: &note{fsys: d.fsys, name: base + noteSuffix}}
 }
 
+// Leftovers calls kept for each partial file that can be gone on with, and removes
+// the others that nobody is at work on.
+func (d *Dir) Leftovers(ctx context.Context, now time.Time, kept func(Leftover)) error {
+	return d.sortLeftovers(ctx, now, kept)
+}
+
 // sortLeftovers removes what a killed process left, unless it can be adopted and
 // is not too old. It looks under the lock.
 func (d *Dir) sortLeftovers(ctx context.Context, now time.Time, kept func(Leftover)) error {
+	d.Sweep()                 // what the dead have reserved is what they left
 	var parts, notes []string // gathered first: afero.MemMapFs panics when a folder shrinks while it is read
 	err := d.eachName(ctx, partialDir, func(base string) error {
 		switch path.Ext(base) {
@@ -99,13 +118,13 @@ func (d *Dir) sortLeftover(name string, now time.Time, kept func(Leftover)) {
 	fits := func(_ []byte, size int64) bool { return !old }
 	switch err := p.adopt(fits); {
 	case err == nil:
-		if size, _, err := p.Stat(); err == nil {
-			kept(Leftover{Name: name, Size: size})
+		if size, written, err := p.Stat(); err == nil {
+			kept(Leftover{Name: name, Size: size, Written: written})
 		}
 		_ = p.close() // nothing was written
 		p.unlock()
 	case errors.Is(err, errForeign):
-		_ = p.remove() // who comes next tries again
+		_ = d.removeLeft(p) // who comes next tries again
 	case errors.Is(err, errUnknown) && old:
 		_ = d.fsys.Remove(name)
 	}

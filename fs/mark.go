@@ -1,13 +1,13 @@
 package fs
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/afero"
 )
@@ -34,16 +34,14 @@ const tagContent = "Signature: 8a477f597d28d172789f06886806bc55\n" +
 // else may have written.
 const maxOwnFile = 64 << 10
 
-// config is the directory's own settings.
-type config struct {
-	SizeLimit int64 `json:"sizeLimit,omitempty"` // bytes; 0: none
-}
-
 // identify finds the mark, or sets it where that is right.
 func (d *Dir) identify(o Options) error {
 	marked, err := d.readMark()
 	if err != nil || marked {
 		return err
+	}
+	if o.Existing {
+		return &NotCacheDirError{Dir: d.path, Unmarked: true}
 	}
 	empty, err := d.isEmpty()
 	if err != nil {
@@ -59,13 +57,19 @@ func (d *Dir) identify(o Options) error {
 		}
 		return nil
 	}
-	return d.mark(o)
+	return d.mark(o, empty)
 }
 
 // NotCacheDirError is ErrNotCacheDir with the directory.
-type NotCacheDirError struct{ Dir string }
+type NotCacheDirError struct {
+	Dir      string
+	Unmarked bool // it has no mark, and none was to be set
+}
 
 func (e *NotCacheDirError) Error() string {
+	if e.Unmarked {
+		return fmt.Sprintf("%s is not a cache directory: it does not carry the mark of one", e.Dir)
+	}
 	return fmt.Sprintf("%s is not empty and not a cache directory: its files could be evicted; use another directory, or adopt this one with all that is in it", e.Dir)
 }
 
@@ -100,20 +104,6 @@ func parseFormat(text []byte) (int, error) {
 		return 0, errors.New("not a mark that this program knows: remove the file to have the directory looked at anew")
 	}
 	return version, nil
-}
-
-func (d *Dir) readConfig() error {
-	text, err := d.readOwn(configFile)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &d.config)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w: mend it, or remove it to go without a limit of the directory's own", d.Path(configFile), err)
-	}
-	return nil
 }
 
 func (d *Dir) readOwn(name string) ([]byte, error) {
@@ -165,14 +155,10 @@ func (d *Dir) isEmpty() (bool, error) {
 }
 
 // mark makes the directory a cache. The mark comes last: who sees it sees the rest.
-func (d *Dir) mark(o Options) error {
+// In an empty one there is nothing to count.
+func (d *Dir) mark(o Options, empty bool) error {
 	if o.InitialLimit > 0 {
-		d.config.SizeLimit = o.InitialLimit
-		text, err := json.MarshalIndent(d.config, "", "\t")
-		if err != nil {
-			return err
-		}
-		if err := d.writeOwn(configFile, append(text, '\n')); err != nil {
+		if err := d.writeSizeLimit(o.InitialLimit); err != nil {
 			return err
 		}
 	}
@@ -180,6 +166,9 @@ func (d *Dir) mark(o Options) error {
 		if err := d.writeOwn(tagFile, []byte(tagContent)); err != nil {
 			return err
 		}
+	}
+	if empty {
+		d.counter.begin(time.Now())
 	}
 	if err := d.writeOwn(formatFile, fmt.Appendf(nil, "%s%d\n", formatPrefix, formatVersion)); err != nil {
 		return err
@@ -192,14 +181,14 @@ func (d *Dir) mark(o Options) error {
 func (d *Dir) writeOwn(name string, text []byte) error {
 	p, err := ownSpot(d.fsys, name).CreateApart(0o666)
 	if err != nil {
-		return fmt.Errorf("mark cache directory: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	defer p.Cancel()
 	if _, err := p.WriteAt(text, 0); err != nil {
-		return fmt.Errorf("mark cache directory: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	if err := p.Commit(SyncFile); err != nil {
-		return fmt.Errorf("mark cache directory: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }

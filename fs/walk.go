@@ -93,6 +93,9 @@ func EachName(folder afero.File, fn func(base string) error) error {
 				return err
 			}
 		}
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // the folder was removed while it was read, so it was empty
+		}
 		if errors.Is(err, io.EOF) || (err == nil && (len(names) == 0 || batch < 0)) {
 			return nil
 		}

@@ -57,12 +57,25 @@ func (f *placeFlags) mode() os.FileMode {
 	return 0o666
 }
 
+// dirFlag says which directory the cache is.
+type dirFlag struct {
+	dir   string
+	flags *pflag.FlagSet
+}
+
+func (f *dirFlag) register(s *flagSet) {
+	f.flags = s.FlagSet
+	s.StringVar(&f.dir, "cache-dir", "", "the cache's `DIR` (default: dlm in the user's cache directory)")
+}
+
 // cacheFlags say which directory the cache is, and what it may hold.
 type cacheFlags struct {
-	dir       string
+	dirFlag
 	limit     sizeValue
 	keep      countValue
 	grace     durationValue
+	maxAge    durationValue
+	minFree   sizeValue
 	adopt     bool
 	limitFlag *pflag.Flag
 }
@@ -70,12 +83,14 @@ type cacheFlags struct {
 func (f *cacheFlags) register(s *flagSet) {
 	f.limit, f.keep, f.grace = defaultLimit, countValue{defaultKeep, 0}, durationValue(defaultGrace)
 	s.group("The cache")
-	s.StringVar(&f.dir, "cache-dir", "", "the cache's `DIR` (default: dlm in the user's cache directory)")
+	f.dirFlag.register(s)
 	s.Var(&f.limit, "size-limit", "what the cache may hold, for this run; 0: any amount (default: what the directory itself says, 10GiB when it is made)")
 	f.limitFlag = s.Lookup("size-limit")
 	f.limitFlag.DefValue = "0" // its usage says more than a figure can
 	s.Var(&f.keep, "keep", "keep the `N` files used last whatever the limit; 0: remove none at all")
 	s.Var(&f.grace, "grace", "keep what was used within `DURATION` whatever the limit")
+	s.Var(&f.maxAge, "max-age", "remove what was not used for `DURATION`, except the files of --keep; 0: age alone removes nothing")
+	s.Var(&f.minFree, "min-free", "remove old files also to leave `SIZE` free on the file system; 0: any amount")
 	s.BoolVar(&f.adopt, "adopt", false, "make a directory with files in it a cache; they may be removed then")
 }
 
@@ -87,6 +102,12 @@ func (f *cacheFlags) options() []dlmanager.Option {
 	}
 	if f.limitFlag.Changed {
 		opts = append(opts, dlmanager.WithSizeLimit(int64(f.limit)))
+	}
+	if f.maxAge > 0 {
+		opts = append(opts, dlmanager.WithMaxAge(time.Duration(f.maxAge)))
+	}
+	if f.minFree > 0 {
+		opts = append(opts, dlmanager.WithMinFree(int64(f.minFree)))
 	}
 	if f.adopt {
 		opts = append(opts, dlmanager.WithAdopt())
@@ -311,9 +332,17 @@ func (s *flagSet) endGroup() {
 // read.
 const helpWidth = 80
 
-// usageByGroup makes a command's help show its flags in their groups.
+// workKey is the annotation of the commands that do the work.
+const workKey = "dlm_work"
+
+// works reports whether the command's flags have defaults in the config file.
+func works(cmd *cobra.Command) bool { return cmd.Annotations[workKey] != "" }
+
+// usageByGroup makes a command's help show its flags in their groups, and lets
+// the config file set them.
 func usageByGroup(cmd *cobra.Command, s *flagSet) {
 	s.endGroup()
+	cmd.Annotations = map[string]string{workKey: "true"}
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
 		w := cmd.OutOrStdout()
 		fmt.Fprintf(w, "Usage:\n  %s\n", cmd.UseLine())
@@ -323,7 +352,8 @@ func usageByGroup(cmd *cobra.Command, s *flagSet) {
 		for _, g := range s.groups {
 			fmt.Fprintf(w, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(helpWidth))
 		}
-		fmt.Fprintf(w, "\nEvery flag has a variable: DLM_CACHE_DIR is --cache-dir, and so on.\nSee also: dlm help cache, dlm help environment, dlm help exit-codes\n")
+		fmt.Fprintf(w, "\nFor every command:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(helpWidth))
+		fmt.Fprintf(w, "\nEvery flag has a variable: DLM_CACHE_DIR is --cache-dir, and so on.\nSee also: dlm help cache, dlm help config, dlm help environment, dlm help exit-codes\n")
 		return nil
 	})
 }

@@ -69,6 +69,7 @@ const (
 	complete                 // we have it all
 	askPlain                 // ask again with Range alone
 	startOver                // ask again for the whole file
+	unmodified               // what is held is the current version
 )
 
 // reply is what the rules look at.

@@ -1,0 +1,13 @@
+//go:build soak && linux
+
+package dlmanager
+
+import "testing"
+
+func TestManyProcessesKeepTheLimitForLong(t *testing.T) {
+	crowding{processes: 8, files: 10_000}.run(t)
+}
+
+func TestTheCountOutlivesManyKills(t *testing.T) {
+	crowding{processes: 8, files: 2_000, kills: 200}.run(t)
+}

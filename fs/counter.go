@@ -1,0 +1,322 @@
+package fs
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/afero"
+)
+
+const (
+	usageFile = ownDir + "/usage"
+	aliveDir  = ownDir + "/alive"
+)
+
+// counter keeps a Dir's part of the count that all processes share. The count is
+// one small file, read and written anew under its lock for each change: four
+// system calls, some 3 µs. Nobody waits for a lock without end; what could not be
+// noted is noted with the next change.
+//
+// What a process has reserved stands in the file under its number, and it holds a
+// lock on a file of that name as long as it lives.
+type counter struct {
+	fsys   afero.Fs
+	id     uint64
+	latest atomic.Pointer[Usage]
+
+	mu      sync.Mutex // guards all below, also while the file is at work on: for microseconds, or lockPatience
+	off     bool       // each process counts for itself
+	file    afero.File // nil: not open yet
+	alive   afero.File // nil: nothing was reserved yet
+	buf     []byte
+	last    ledger  // as it was seen last, with what is late
+	mine    claimed // what this Dir has reserved
+	late    struct{ files, bytes int64 }
+	added   int64     // by this Dir, ever
+	frozen  time.Time // somebody holds the lock and does not go on: tried once each time until then
+	swept   time.Time
+	checked time.Time // when the file was last seen to have its name
+}
+
+// lockPatience is how long somebody may hold the lock. It is needed for some
+// microseconds; who has it for longer was stopped, or the machine is at its end.
+const lockPatience = 200 * time.Millisecond
+
+// checkEvery is how often one looks whether somebody has removed the file. What is
+// noted in one that is gone is found when the files are counted.
+const checkEvery = 10 * time.Millisecond
+
+func newCounter(fsys afero.Fs, on bool) *counter {
+	id := rand.Uint64()
+	return &counter{fsys: fsys, off: !on, id: id, mine: claimed{id: id}}
+}
+
+func (c *counter) works() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.off
+}
+
+// change lets fn change the ledger.
+func (c *counter) change(fn func(*ledger)) {
+	c.update(func(l *ledger) bool {
+		fn(l)
+		return true
+	})
+}
+
+// update is change for an fn that may find nothing to change, and says so.
+func (c *counter) update(fn func(*ledger) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.off {
+		fn(&ledger{})
+		return
+	}
+	if err := c.lock(); err != nil {
+		c.aside(fn)
+		return
+	}
+	defer c.unlock()
+	l := c.load()
+	if !fn(&l) {
+		c.publish(l)
+		return
+	}
+	l.changes++
+	if err := c.store(&l); err != nil {
+		c.late.files, c.late.bytes = l.files-c.last.files, l.bytes-c.last.bytes
+	}
+	c.publish(l)
+}
+
+// aside changes what is known of the ledger, which cannot be had.
+func (c *counter) aside(fn func(*ledger) bool) {
+	if c.off {
+		fn(&ledger{})
+		return
+	}
+	l := c.last
+	l.claims = append([]claimed(nil), l.claims...)
+	fn(&l)
+	c.late.files += l.files - c.last.files
+	c.late.bytes += l.bytes - c.last.bytes
+	c.publish(l)
+}
+
+// read only looks.
+func (c *counter) read() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.off || c.lock() != nil {
+		return
+	}
+	defer c.unlock()
+	c.publish(c.load())
+}
+
+// load reads the ledger under the lock and brings it up to date with what is
+// ours. One that cannot be read is begun anew.
+func (c *counter) load() ledger {
+	l, ok := c.readFile()
+	if !ok {
+		l = ledger{limits: 1 + rand.Int64N(1<<40)} // whoever follows the limit looks at it anew
+	}
+	if l.claimOf(c.id) != c.mine {
+		l.put(c.mine)
+	}
+	c.last = l // what is late is late still, should this not be stored
+	if c.late.files != 0 || c.late.bytes != 0 {
+		l.add(c.late.files, c.late.bytes)
+	}
+	return l
+}
+
+func (c *counter) readFile() (ledger, bool) {
+	if cap(c.buf) == 0 {
+		c.buf = make([]byte, 0, 4096)
+	}
+	b := c.buf[:cap(c.buf)]
+	n, err := c.file.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return ledger{}, false
+	}
+	if size := ledgerSize(b[:n]); size > n && n == len(b) {
+		c.buf = make([]byte, 0, size)
+		return c.readFile()
+	}
+	return decodeLedger(b[:n])
+}
+
+// store writes the ledger. A kill does not tear a write of its size; a power loss
+// may, and the CRC tells.
+func (c *counter) store(l *ledger) error {
+	c.buf = l.encode(c.buf[:0])
+	_, err := c.file.WriteAt(c.buf, 0)
+	if err == nil {
+		c.late.files, c.late.bytes = 0, 0
+		c.last = *l
+	}
+	return err
+}
+
+// publish makes the ledger what was seen last.
+func (c *counter) publish(l ledger) {
+	c.last = l
+	u := l.usage()
+	u.Mine, u.MyHuge, u.Others = c.mine.reserved+c.mine.huge, c.mine.huge, l.added-c.added
+	c.latest.Store(&u)
+}
+
+// add counts files for this Dir.
+func (c *counter) add(l *ledger, files, bytes int64) {
+	l.add(files, bytes)
+	c.added += max(bytes, 0)
+}
+
+// setClaim notes what this Dir has reserved. From its first reservation on it
+// shows that it is alive.
+func (c *counter) setClaim(l *ledger, mine claimed) {
+	mine.reserved, mine.huge, mine.waiting = max(mine.reserved, 0), max(mine.huge, 0), max(mine.waiting, 0)
+	if c.alive == nil && (mine.reserved > 0 || mine.huge > 0) {
+		c.showAlive()
+	}
+	c.mine = mine
+	l.put(mine)
+}
+
+// lock opens the file and locks it.
+func (c *counter) lock() error {
+	for range maxCreateTries {
+		if c.file == nil {
+			if err := c.open(); err != nil {
+				return err
+			}
+		}
+		if err := c.await(); err != nil {
+			return err
+		}
+		if now := time.Now(); now.Sub(c.checked) < checkEvery {
+			return nil
+		} else if !unlinked(c.file) {
+			c.checked = now
+			return nil
+		}
+		c.checked = time.Time{}
+		_ = c.file.Close() // somebody removed it: the count is begun anew in another one
+		c.file = nil
+	}
+	return errLost
+}
+
+func (c *counter) open() error {
+	if fi, err := Lstat(c.fsys, usageFile); err == nil && !fi.Mode().IsRegular() {
+		c.off = true // a link or a pipe: not to be opened
+		return errNotRegular
+	}
+	f, err := c.fsys.OpenFile(usageFile, os.O_RDWR|os.O_CREATE|nonblock, 0o666)
+	if errors.Is(err, os.ErrPermission) {
+		f, err = c.fsys.OpenFile(usageFile, os.O_RDONLY|nonblock, 0) // to look at, in another user's cache
+	}
+	if err != nil {
+		c.off = errors.Is(err, os.ErrPermission)
+		return err
+	}
+	c.file = f
+	return nil
+}
+
+var errLockHeld = errors.New("somebody holds the lock of the count and does not go on")
+
+// await takes the lock, which somebody may have for a moment.
+func (c *counter) await() error {
+	var began time.Time
+	for try := 0; ; try++ {
+		locked, err := tryLock(c.file)
+		switch {
+		case err != nil:
+			c.off = errors.Is(err, errNoLocks)
+			return err
+		case locked:
+			c.frozen = time.Time{}
+			return nil
+		case try < 10:
+			runtime.Gosched()
+			continue
+		}
+		now := time.Now()
+		if began.IsZero() {
+			began = now
+		}
+		if now.Before(c.frozen) || now.Sub(began) > lockPatience {
+			c.frozen = now.Add(10 * lockPatience)
+			return errLockHeld
+		}
+		time.Sleep(min(20*time.Microsecond<<min(try-10, 6), time.Millisecond))
+	}
+}
+
+func (c *counter) unlock() { _ = unlockFile(c.file) }
+
+// showAlive makes the file that is locked as long as this Dir is in use. Where it
+// cannot be made, the next sweep takes what is reserved for files.
+func (c *counter) showAlive() {
+	name := c.aliveName(c.id)
+	f, err := c.fsys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if errors.Is(err, os.ErrNotExist) && makeFolder(c.fsys, aliveDir) == nil {
+		f, err = c.fsys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	}
+	if err != nil {
+		return
+	}
+	if ok, err := tryLock(f); !ok || err != nil {
+		_ = f.Close() // nothing was written
+		return
+	}
+	c.alive = f
+}
+
+func (c *counter) aliveName(id uint64) string { return path.Join(aliveDir, strconv.FormatUint(id, 16)) }
+
+// close ends this Dir's part in the count.
+func (c *counter) close() error {
+	if c == nil {
+		return nil
+	}
+	if c.works() && c.alive != nil {
+		c.change(func(l *ledger) { c.setClaim(l, claimed{id: c.id}) })
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off = true
+	var errs []error
+	if c.alive != nil {
+		if runtime.GOOS == "windows" { // which does not remove what is open
+			errs = append(errs, c.alive.Close(), ignoreNotExist(Remove(c.fsys, c.aliveName(c.id))))
+		} else {
+			errs = append(errs, ignoreNotExist(Remove(c.fsys, c.aliveName(c.id))), c.alive.Close())
+		}
+	}
+	if c.file != nil {
+		errs = append(errs, c.file.Close())
+	}
+	c.file, c.alive = nil, nil
+	return errors.Join(errs...)
+}
+
+// begin notes that there is nothing yet.
+func (c *counter) begin(now time.Time) {
+	c.change(func(l *ledger) {
+		if !l.known() {
+			l.files, l.bytes, l.counted = 0, 0, now.UnixNano()
+		}
+	})
+}

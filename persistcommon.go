@@ -1,0 +1,272 @@
+package dlmanager
+
+import (
+	"context"
+	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
+)
+
+// commonShelf is a shelf in which other processes are at work as well, and which
+// all of them count together. What it says outranks what this process knows.
+type commonShelf interface {
+	shelf
+	// count changes the count, unless the change's limit forbids it.
+	count(fs.Change) (u fs.Usage, done bool)
+	usage() fs.Usage            // as it was seen last; no I/O
+	look()                      // see it anew
+	sweep()                     // take off what the dead have reserved
+	list(context.Context) error // add every file that is there, and count them anew
+	free() (bytes int64, ok bool)
+	noteVictim(fs.Victim)
+	noteExcess(fs.Excess)
+	noteAged(time.Time)
+}
+
+// mostRecent bounds how many uses are remembered of files that are not registered:
+// those of the last few seconds, which the disk does not show, seldom are more.
+const mostRecent = 4096
+
+// remember notes the use of a file of which nobody knows yet whether it ever will
+// have to be compared with others.
+func (d *limitDir) remember(name string, used time.Time) {
+	if d.recent == nil || len(d.recent) >= mostRecent {
+		d.recent = map[string]int64{}
+	}
+	d.recent[name] = nanos(used)
+}
+
+// attach makes s known.
+func (p *PersistLimit) attach(s shelf) {
+	p.lockDir(s)
+	p.unlock()
+}
+
+// listing is what is known of the last look at all of a directory's files.
+type listing struct {
+	done   bool // there was one
+	at     int64
+	others int64 // fs.Usage.Others then
+	took   time.Duration
+	ended  time.Time
+	round  uint8 // its number: files that are not of it were not there
+}
+
+// reading returns the newest of the counts that are known; false if there is none.
+func (d *limitDir) reading() (newest fs.Usage, ok bool) {
+	for _, s := range d.common {
+		if u := s.usage(); u.Known && (!ok || u.Changes > newest.Changes) {
+			newest, ok = u, true
+		}
+	}
+	return newest, ok
+}
+
+// foreign returns what others account for in the directory, beside what this
+// process knows of: their reservations, and files that it has not seen.
+func (d *limitDir) foreign() (t tally) {
+	u, ok := d.reading()
+	if !ok {
+		return t
+	}
+	t = tally{all: u.All() - d.bytes.all, huge: u.Huge}
+	for _, s := range d.common {
+		mine := s.usage()
+		t.all -= mine.Mine
+		t.huge -= mine.MyHuge
+	}
+	return t
+}
+
+// total is all that counts against the limit.
+func (p *PersistLimit) total() tally {
+	t := tally{p.bytes.all + p.reserved.all, p.bytes.huge + p.reserved.huge}
+	for _, d := range p.common {
+		f := d.foreign()
+		t.all += f.all
+		t.huge += f.huge
+	}
+	return t
+}
+
+// ordinary is total without what is larger than the whole limit.
+func (p *PersistLimit) ordinary() int64 {
+	t := p.total()
+	return t.all - t.huge
+}
+
+// ceiling returns up to what the common count of d may rise; 0: to anything.
+func (p *PersistLimit) ceiling(d *limitDir) int64 {
+	if !p.on || p.limit == noLimit {
+		return 0
+	}
+	u, _ := d.reading()
+	elsewhere := p.ordinary() - (u.Bytes + u.Reserved - d.bytes.huge)
+	for _, s := range d.common {
+		mine := s.usage()
+		elsewhere += mine.Mine - mine.MyHuge
+	}
+	elsewhere -= d.reserved.all - d.reserved.huge
+	return max(1, p.limit-elsewhere+d.bytes.huge)
+}
+
+// setLimit changes the limit to so many bytes; 0 or less: none.
+func (p *PersistLimit) setLimit(bytes int64) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.settleLimit(bytes)
+	p.rank.limit = p.limit
+	p.bytes, p.reserved = tally{}, tally{}
+	for _, d := range p.everyDir() {
+		d.bytes, d.reserved = tally{}, tally{}
+		for _, f := range d.files {
+			p.countFile(f, 1)
+		}
+		for r := range d.rooms {
+			p.countRoom(r, 1)
+		}
+	}
+	p.rank.rebuild()
+}
+
+// everyDir returns each directory once.
+func (p *PersistLimit) everyDir() []*limitDir {
+	seen := map[*limitDir]bool{}
+	var all []*limitDir
+	for _, d := range p.dirs {
+		if !seen[d] {
+			seen[d] = true
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// nudge asks whoever evicts in the background to go on.
+func (p *PersistLimit) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // it is asked already
+	}
+}
+
+// low is where eviction in the background ends: a sixteenth below the limit, so
+// that of a full cache's files a few percent go at a time and not one for each
+// that comes, and at most a gigabyte, which is some seconds of a fast network.
+func (p *PersistLimit) low() int64 { return p.limit - min(p.limit/16, 1<<30) }
+
+// learn lists the directory of s.
+func (p *PersistLimit) learn(ctx context.Context, s shelf) error {
+	p.attach(s)
+	e, err := p.evict(ctx, passMode{learn: s, listOnly: true})
+	p.warn(e)
+	return err
+}
+
+// outdated reports whether a look at all files is worth while before f goes, or nil
+// because no candidate is left: others have added files since the last one that
+// may be older. Looking takes a twentieth of the time at most.
+func (d *limitDir) outdated(f *limitFile, now time.Time) bool {
+	if !d.listing.done {
+		return true
+	}
+	u, ok := d.reading()
+	if !ok { // each process goes by what it knows
+		return false
+	}
+	if now.Sub(d.listing.ended) < 20*d.listing.took {
+		return false
+	}
+	if f == nil {
+		return u.Bytes != d.bytes.all
+	}
+	return f.dir == d && f.used >= d.listing.at && u.Others != d.listing.others
+}
+
+// listDir looks at all files of the directory.
+func (e *pass) listDir(ctx context.Context, d *limitDir) error {
+	p := e.p
+	p.mu.Lock()
+	if len(d.common) == 0 { // its manager was closed
+		p.mu.Unlock()
+		return nil
+	}
+	s, began := d.common[0], time.Now()
+	d.tracked = true
+	d.listing.round++
+	d.listing.at = nanos(p.cfg.now())
+	p.inUse = s
+	p.mu.Unlock()
+	e.listed[d] = true
+	others := s.usage().Others
+	err := s.list(ctx)
+	p.mu.Lock()
+	defer p.unlock()
+	p.inUse = nil
+	p.idle.Broadcast()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil { // of single folders; what could be read is in
+		e.errs = append(e.errs, err)
+	} else {
+		for _, f := range d.files {
+			if f.round != d.listing.round {
+				p.drop(f)
+			}
+		}
+	}
+	for name, used := range d.recent {
+		if f := d.files[name]; f != nil {
+			p.rank.raise(f, used)
+		}
+	}
+	d.recent = nil
+	d.listing.done, d.listing.others = true, others
+	d.listing.took, d.listing.ended = time.Since(began), time.Now()
+	return nil
+}
+
+// listWhere lists the directories of which too little is known for what the pass
+// is about to do.
+func (e *pass) listWhere(ctx context.Context) error {
+	for {
+		d := e.unlisted()
+		if d == nil {
+			return nil
+		}
+		if err := e.listDir(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+func (e *pass) unlisted() *limitDir {
+	p := e.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.mode.learn != nil {
+		d := p.dirs[e.mode.learn]
+		e.mode.learn = nil
+		if d != nil && len(d.common) > 0 && !d.listing.done {
+			return d
+		}
+	}
+	if !p.on || len(p.common) == 0 || e.mode.listOnly {
+		return nil
+	}
+	short := p.over() || e.short > 0
+	pressing := short || e.mode.aged || e.mode.low && p.ordinary() > p.low()
+	f, now := e.next(), time.Now()
+	for _, d := range p.common {
+		_, known := d.reading()
+		switch {
+		case e.listed[d]: // once a pass is enough
+		case !known && d.common[0].usage().Changes > 0 && now.Sub(d.listing.ended) > 20*d.listing.took:
+			return d // the count was lost
+		case pressing && !d.listing.done, short && d.outdated(f, now):
+			return d
+		}
+	}
+	return nil
+}
