@@ -165,8 +165,8 @@ func (p *PersistLimit) learn(ctx context.Context, s shelf) error {
 
 // outdated reports whether a look at all files is worth while before f goes, or nil
 // because no candidate is left: others have added files since the last one that
-// may be older. Looking takes a twentieth of the time at most.
-func (d *limitDir) outdated(f *limitFile, now time.Time) bool {
+// may be older.
+func (d *limitDir) outdated(f *limitFile) bool {
 	if !d.listing.done {
 		return true
 	}
@@ -174,13 +174,16 @@ func (d *limitDir) outdated(f *limitFile, now time.Time) bool {
 	if !ok { // each process goes by what it knows
 		return false
 	}
-	if now.Sub(d.listing.ended) < 20*d.listing.took {
-		return false
-	}
 	if f == nil {
 		return u.Bytes != d.bytes.all
 	}
 	return f.dir == d && f.used >= d.listing.at && u.Others != d.listing.others
+}
+
+// mayList reports whether the last look at all files is long enough ago: looking
+// takes a twentieth of the time at most.
+func (d *limitDir) mayList(now time.Time) bool {
+	return !d.listing.done || now.Sub(d.listing.ended) >= 20*d.listing.took
 }
 
 // listDir looks at all files of the directory.
@@ -262,10 +265,12 @@ func (e *pass) unlisted() *limitDir {
 		_, known := d.reading()
 		switch {
 		case e.listed[d]: // once a pass is enough
-		case !known && d.common[0].usage().Changes > 0 && now.Sub(d.listing.ended) > 20*d.listing.took:
-			return d // the count was lost
-		case pressing && !d.listing.done, short && d.outdated(f, now):
-			return d
+		case !known && d.common[0].usage().Changes > 0, // the count was lost
+			pressing && !d.listing.done, short && d.outdated(f):
+			if d.mayList(now) {
+				return d
+			}
+			e.deferred = e.deferred || f == nil
 		}
 	}
 	return nil

@@ -33,6 +33,9 @@ const helperEnv = "DLMANAGER_TEST_HELPER"
 // is executed; or DIR URL/ COUNT for the files 0, 1, … below the URL; or what
 // leaseHelpers do.
 func helper(args []string) int {
+	if args[0] == "crowd" {
+		return crowd(args[1:])
+	}
 	if do := leaseHelpers[args[0]]; do != nil {
 		if err := do(args[1:]); err != nil {
 			fmt.Println("error", err)
@@ -40,9 +43,6 @@ func helper(args []string) int {
 		}
 		fmt.Println("done", args[0])
 		return 0
-	}
-	if args[0] == "crowd" {
-		return crowd(args[1:])
 	}
 	if strings.HasSuffix(args[1], "/") {
 		return fetchMany(args[0], args[1], args[2])
