@@ -158,7 +158,7 @@ func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.I
 			return nil, nil, context.Cause(ctx)
 		}
 	}
-	looked := p.ticket != nil // when the download was asked for
+	looked := p.ticket != nil && d.cfg.terms == terms{} // when the download was asked for
 	if p.ticket == nil {
 		p.ticket = m.enqueue(d)
 	}

@@ -43,11 +43,14 @@ func (m *DownloadManager) outdated(d *Download, e fs.Entry, known bool) bool {
 	if !d.cfg.fresh.bounded || d.cfg.offline {
 		return false
 	}
-	last, now := e.Fetched, time.Now()
-	if e.Validated.After(last) {
-		last = e.Validated
+	var last time.Time
+	now := time.Now()
+	for _, at := range []time.Time{e.Fetched, e.Validated} {
+		if at.After(last) && !at.After(now) {
+			last = at
+		}
 	}
-	if !known || last.After(now) {
+	if !known || last.IsZero() {
 		return true
 	}
 	return last.Before(d.asked) && now.Sub(last) >= d.cfg.fresh.maxAge
