@@ -122,7 +122,7 @@ func (m *DownloadManager) pendingOf(d *Download) pending {
 
 // enqueue gives the download its place in the queue.
 func (m *DownloadManager) enqueue(d *Download) *ticket {
-	t := m.queue.enter(hostKey(d.url), d.cfg.priority)
+	t := m.queue.enter(hostKey(d.source()), d.cfg.priority)
 	m.setTicket(d, t)
 	return t
 }
@@ -248,7 +248,7 @@ func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) 
 }
 
 func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
-	return m.queue.connect(hostKey(d.url))
+	return m.queue.connect(hostKey(d.source()))
 }
 
 func (m *DownloadManager) spot(d *Download) (fs.Spot, error) { return m.dir.Spot(d.name) }

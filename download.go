@@ -31,6 +31,7 @@ type Download struct {
 	stale   bool // the file that is there is not the one that was asked for
 	suspect bool // it has to be read before it counts
 	asking  bool // it is the one, and its origin is asked whether it is still current
+	mirror  int  // which source is asked: 0 for the URL
 
 	observers observers
 	meter     meter

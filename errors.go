@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -189,12 +190,32 @@ var temporaryStatus = map[int]bool{
 	408: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 522: true, 524: true,
 }
 
+// SourcesError says that every source of a download has failed, its URL and its
+// mirrors. It matches whatever one of them failed with.
+type SourcesError struct {
+	Errs []error // in the order in which the sources were asked
+}
+
+func (e *SourcesError) Error() string {
+	texts := make([]string, len(e.Errs))
+	for i, err := range e.Errs {
+		texts[i] = err.Error()
+	}
+	return fmt.Sprintf("all %d sources failed: %s", len(e.Errs), strings.Join(texts, "; "))
+}
+
+// Unwrap returns the failures.
+func (e *SourcesError) Unwrap() []error { return e.Errs }
+
 // IsTemporary reports whether the same download, tried again later, may go
-// well: connect failures, time-outs, stalls, cuts, and the statuses 408, 425,
+// well: of one with several sources, whether one of them may. These are connect failures, time-outs, stalls, cuts, and the statuses 408, 425,
 // 429, 500, 502, 503, 504, 522 and 524, and 403 that says that the quota of
 // requests is used up. A host name that does not exist, a
 // certificate that is not trusted, and all else is permanent.
 func IsTemporary(err error) bool {
+	if all, ok := errors.AsType[*SourcesError](err); ok {
+		return slices.ContainsFunc(all.Errs, IsTemporary)
+	}
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		return temporaryStatus[status.Code] || status.Code == http.StatusForbidden && status.isLimited()
 	}

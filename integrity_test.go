@@ -339,6 +339,22 @@ func TestAChecksumFileAdoptedInATransferThatGoesOn(t *testing.T) {
 	assert.Equal(t, sha256Of(content), d.Result().Digest)
 }
 
+func TestAChecksumFileThatComesLateCostsNoOtherRequestForTheFile(t *testing.T) {
+	o := testorigin.New(t)
+	content := contentOf(1000)
+	url := o.Serve("/file", []byte(content), testorigin.CloseDelimited()) // whose end nothing proves
+	sums := o.Serve("/sums", []byte(sha256Of(content)[7:]+"  file\n"), testorigin.Sequence(testorigin.Status(503, ""), testorigin.OK()))
+	m := newManager(t, WithStrategy(noWait{}))
+	d := m.Download(url, "file", WithProgress(func(_ *Download, current, _ int64) {
+		if current > 0 {
+			m.Download(url, "file", WithChecksum(sums)) // while it is being received
+		}
+	}))
+	require.NoError(t, d.Wait())
+	assert.Equal(t, 2, o.Count("/sums"))
+	assert.Equal(t, 1, o.Count("/file"))
+}
+
 func TestAChecksumProvesTheEndOfWhatIsThere(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/file", []byte("content"), testorigin.CloseDelimited())

@@ -48,9 +48,9 @@ type life struct {
 	shared       bool               // it came over several connections
 	lone         bool               // the server does not stand that
 	restarted    bool               // because they did not fit
+	whole        bool               // all has come
 	sender       int                // which source sent what is stored
 	expiredOnce  bool               // and nothing has come since
-	mirror       int                // which source is asked: 0 for the URL
 	passed       []error            // why the sources before were given up
 	throttle     *throttle          // of this download alone
 
@@ -130,12 +130,16 @@ func (l *life) queue() step {
 	}
 }
 
-// begun → create, or transfer when it is not the first time.
+// begun → create, or transfer when it is not the first time, or verify when all
+// is there.
 func (l *life) begun() step {
-	if l.partial != nil {
-		return l.transfer
+	switch {
+	case l.partial == nil:
+		return l.create
+	case l.whole:
+		return l.verify
 	}
-	return l.create
+	return l.transfer
 }
 
 // leavePlace gives back the place in the queue, if it has one.
@@ -242,6 +246,7 @@ func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 // transfer → verify, unmodified, reconsider, or failed.
 func (l *life) transfer() step {
 	l.enter(StateTransferring)
+	l.whole = false
 	if err := l.checkPartial(); err != nil {
 		return l.fail(err)
 	}
@@ -268,7 +273,7 @@ func (l *life) transfer() step {
 	if err != nil {
 		return l.reconsider(fromTransfer(err)) // Start and Stored have noted what is there
 	}
-	l.fetched = result
+	l.fetched, l.whole = result, true
 	return l.verify
 }
 
@@ -278,6 +283,9 @@ var errChanged = errors.New("somebody changed the partial file while it was bein
 // checkPartial begins anew if the partial file is not what was stored: it may
 // have lain there for a while.
 func (l *life) checkPartial() error {
+	if l.tries.Number == 0 && !l.partial.Adopted() {
+		return nil // it has just been made
+	}
 	size, _, err := l.partial.Stat()
 	if err != nil || size == l.size.Load() {
 		return err
@@ -286,7 +294,7 @@ func (l *life) checkPartial() error {
 	return l.restart()
 }
 
-// reconsider → pause, transfer (from another source), or failed.
+// reconsider → pause, queue (for another source), transfer (a signed URL anew), or failed.
 func (l *life) reconsider(err error) step {
 	if l.refusesCompany(err) {
 		return l.retry(err, jitter(firstWait), true)
@@ -304,7 +312,8 @@ func (l *life) reconsider(err error) step {
 		if err := l.announceRetry(0); err != nil {
 			return l.fail(err)
 		}
-		return l.transfer
+		l.enter(StateQueued) // for the mirror's host
+		return l.queue
 	}
 	return l.retry(err, wait, again)
 }
@@ -321,7 +330,7 @@ func (l *life) announceRetry(wait time.Duration) error {
 // retry → pause, or failed.
 func (l *life) retry(err error, wait time.Duration, again bool) step {
 	if !again {
-		return l.fail(errors.Join(append(l.passed, err)...))
+		return l.fail(l.withPassed(err))
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
 	if err := l.announceRetry(wait); err != nil {

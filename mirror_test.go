@@ -1,6 +1,7 @@
 package dlmanager
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -66,6 +67,10 @@ func TestWhenAllMirrorsFailAllIsSaid(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 	require.ErrorContains(t, err, "404")
 	require.ErrorContains(t, err, "503")
+	all, ok := errors.AsType[*SourcesError](err)
+	require.True(t, ok)
+	assert.Len(t, all.Errs, 2)
+	assert.True(t, IsTemporary(err), "the mirror may be back later")
 	assert.Equal(t, 1, second.Count("/file"), "each is asked once")
 	require.ErrorContains(t, managerAt(t, dir).Download(url, "file", WithMirrors("ftp://h/x")).Wait(), "mirror")
 }
@@ -128,4 +133,26 @@ func TestWhenAQuotaIsFilledAgain(t *testing.T) {
 	} {
 		assert.Equal(t, want, parseReset(field, now), field)
 	}
+}
+
+// tiresome gives up the first source at once, and the others never.
+type tiresome struct{ asked *int }
+
+func (s tiresome) Next(Attempt) (time.Duration, bool) {
+	*s.asked++
+	return 0, *s.asked > 1
+}
+
+func TestAMirrorWaitsForItsOwnHostAlone(t *testing.T) {
+	first, second := testorigin.New(t), testorigin.New(t)
+	url := first.Serve("/file", nil, testorigin.Status(503, ""), testorigin.RetryAfter("3600"))
+	mirror := second.Serve("/file", []byte("x"), testorigin.Sequence(testorigin.Status(503, ""), testorigin.OK()))
+	m := newManager(t)
+	require.NoError(t, m.Download(url, "file", WithMirrors(mirror), WithStrategy(tiresome{new(int)})).Wait())
+	assert.Equal(t, 2, second.Count("/file"))
+
+	waiting := m.Download(first.Serve("/other", []byte("y")), "other")
+	require.NoError(t, m.Download(second.Serve("/other", []byte("y")), "another").Wait())
+	assert.Equal(t, StateQueued, waiting.Progress().State, "the first host wants to be left alone")
+	waiting.Cancel()
 }

@@ -52,9 +52,8 @@ func (l *life) leave(failure error) (kept bool, err error) {
 
 // isFinal reports whether nobody is going to want the rest after such a failure.
 func isFinal(err error) bool {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { // of several sources: the last one's counts
-		all := many.Unwrap()
-		err = all[len(all)-1]
+	if all, ok := errors.AsType[*SourcesError](err); ok {
+		err = all.Errs[len(all.Errs)-1] // it sent what is there
 	}
 	for _, final := range []error{ErrCanceled, ErrTooLarge, ErrTooSmall, ErrChecksum, errChanged} {
 		if errors.Is(err, final) {

@@ -63,7 +63,7 @@ func newRecorder(l *life) *recorder {
 	}
 	r.record = record{
 		URL: RedactURL(l.raw), Identity: hexIdentity(identity(l.url)), Mode: l.cfg.mode,
-		Size: -1, Boot: fs.BootID(), PID: os.Getpid(), Synced: l.kept.synced,
+		Size: -1, Boot: fs.BootID(), Synced: l.kept.synced,
 	}
 	r.mu.Lock() // for the timer's goroutine
 	defer r.mu.Unlock()
@@ -147,6 +147,7 @@ func (r *recorder) sync(ranges []transfer.Range, begun int) {
 // write writes the record; it needs mu. A record that cannot be written is no
 // failure of the download.
 func (r *recorder) write() bool {
+	r.record.PID = os.Getpid()
 	r.record.Beat++
 	r.record.Ranges = nil
 	if r.worth {

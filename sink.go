@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
@@ -39,7 +40,7 @@ func (l *life) prepare(stored transfer.Result) error {
 		return err
 	}
 	if stored.N == 0 && l.size.Load() > 0 {
-		if err := l.partial.Resize(0); err != nil {
+		if err := l.partial.Clear(); err != nil {
 			return err
 		}
 		l.size.Store(0)
@@ -47,10 +48,17 @@ func (l *life) prepare(stored transfer.Result) error {
 	if stored.N == 0 && l.digests != nil {
 		l.digests.Reset()
 	}
-	if size > l.size.Load() && l.partial.Resize(size) == nil { // some file systems cannot
+	if size <= l.size.Load() {
+		return nil
+	}
+	err := l.partial.Extend(size)
+	if err == nil {
 		l.size.Store(size)
 	}
-	return nil
+	if !fs.IsFull(err) {
+		return nil // some file systems cannot
+	}
+	return err
 }
 
 // wholeSize returns what the partial file's size is from the beginning, -1 if it

@@ -13,11 +13,11 @@ import (
 // The sources of a download are its URL and then its mirrors.
 
 // source returns the URL to ask now.
-func (l *life) source() *url.URL {
-	if l.mirror == 0 {
-		return l.url
+func (d *Download) source() *url.URL {
+	if d.mirror == 0 {
+		return d.url
 	}
-	return l.mirrors[l.mirror-1]
+	return d.mirrors[d.mirror-1]
 }
 
 // nextSource goes to the next mirror, if there is one and err is a reason to:
@@ -34,6 +34,14 @@ func (l *life) nextSource(err error, again bool) bool {
 	l.tries = Attempt{Offset: l.fetched.N}
 	l.passed = append(l.passed, err)
 	return true
+}
+
+// withPassed adds why the sources before were given up.
+func (l *life) withPassed(err error) error {
+	if len(l.passed) == 0 {
+		return err
+	}
+	return &SourcesError{append(l.passed, err)}
 }
 
 // expired reports whether the answer may be that of a signed URL whose time is

@@ -53,13 +53,12 @@ begin() {
 	midway "$cache" && kill -0 "$trouble_pid" 2>/dev/null
 }
 
-# midway tells whether a partial file has some MiB on the disk, its announced
-# length apart, and a note that says so.
+# midway tells whether a partial file has some MiB, by the note beside it.
 midway() {
 	local part
 	part=$(find "$1" -name '*.part' -print -quit 2>/dev/null)
-	[ -n "$part" ] && quiet jq -e '.partial.ranges | length > 0' "${part%.part}.json" &&
-		[ $(($(stat -c '%b * %B' "$part" 2>/dev/null || echo 0))) -ge $((4 << 20)) ]
+	[ -n "$part" ] && quiet jq -e --argjson least $((4 << 20)) \
+		'[.partial.ranges // [] | .[] | .to - .from] | add // 0 | . >= $least' "${part%.part}.json"
 }
 
 # ended waits for what begin began; its exit code is in $status.
@@ -170,6 +169,26 @@ disk_full() {
 	trouble_cleanup
 }
 
+# disk_too_small is a file system that gives out blocks in advance: it says that
+# it is full before anything is fetched.
+disk_too_small() {
+	local disk=$work/small-disk image=$work/small-disk.img path="/trickle/disk.bin?small"
+	mkdir "$disk"
+	truncate -s 24M "$image"
+	if ! mkfs.ext4 -q -F "$image" || ! mount -o loop "$image" "$disk" 2>/dev/null; then
+		echo '      no image can be mounted: the disk that is too small was not tried'
+		return
+	fi
+	trouble_disk=$disk
+	run get --cache-dir "$disk/cache" --connections 1 "$http$path"
+	check 'disk too small: exit code 6' exited 6
+	check 'disk too small: says so' says 'no space'
+	check 'disk too small: next to nothing is sent' at_most "$(bytes_sent "$path")" $((4 << 20))
+	check 'disk too small: nothing is left' nothing_in "$disk/cache"
+	check 'disk too small: no partial file is left' no_partial "$disk/cache"
+	trouble_cleanup
+}
+
 trouble() {
 	printf -- '--- trouble midway\n'
 	no_ranges
@@ -181,4 +200,5 @@ trouble() {
 		command_killed "$connections"
 	done
 	disk_full
+	disk_too_small
 }

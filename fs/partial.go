@@ -184,10 +184,18 @@ func (p *Partial) ReadAt(b []byte, off int64) (int, error) {
 	return f.ReadAt(b, off)
 }
 
-// Resize cuts the file, or extends it with what reads as zeros: to 0 when what
-// was written is of another version, to the whole length when that is known, so
-// that its size says what it is going to need.
-func (p *Partial) Resize(size int64) error { return p.file.Truncate(size) }
+// Clear cuts the file to 0: what was written is of another version.
+func (p *Partial) Clear() error { return p.file.Truncate(0) }
+
+// Extend gives the file its whole length, so that its size says what it is going
+// to need, and where that helps the blocks as well. What is not written reads as
+// zeros.
+func (p *Partial) Extend(size int64) error {
+	if err := allocate(p.file, size); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return p.file.Truncate(size)
+}
 
 // Sync flushes the data to the disk.
 func (p *Partial) Sync() error { return p.file.Sync() }
@@ -298,9 +306,10 @@ func (p *Partial) rename() error {
 	if runtime.GOOS == "windows" { // which does not rename what is open
 		p.unlock()
 	}
-	if fi, err := p.fsys.Stat(p.final); p.lock == nil && err == nil && fi.IsDir() {
-		// afero.MemMapFs would replace it; an operating system's rename refuses.
-		return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
+	if p.lock == nil { // afero.MemMapFs would replace a directory; an operating system's rename refuses
+		if fi, err := p.fsys.Stat(p.final); err == nil && fi.IsDir() {
+			return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
+		}
 	}
 	for range maxCreateTries {
 		err := retryBusy(func() error { return p.fsys.Rename(p.temp, p.final) })

@@ -68,10 +68,28 @@ func exitCode(err error) int {
 	if stop, ok := errors.AsType[*stopped](err); ok {
 		return stop.code()
 	}
+	if sources, ok := errors.AsType[*dlmanager.SourcesError](err); ok && !isSeveral(err) {
+		return sourcesCode(sources)
+	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return commonCode(many.Unwrap())
 	}
 	return singleCode(err)
+}
+
+// isSeveral reports whether err is what failed of several files.
+func isSeveral(err error) bool {
+	_, sources := err.(*dlmanager.SourcesError)
+	_, many := err.(interface{ Unwrap() []error })
+	return many && !sources
+}
+
+// sourcesCode says that trying again may help if it may with one of the sources.
+func sourcesCode(e *dlmanager.SourcesError) int {
+	if dlmanager.IsTemporary(e) {
+		return codeTemporary
+	}
+	return commonCode(e.Errs)
 }
 
 // commonCode is the code that all errors have, or codeFailure.

@@ -78,11 +78,17 @@ func TestExitCode(t *testing.T) {
 		"several kinds":          {failed(status(404), status(503)), 1},
 		"interrupted among many": {failed(status(404), &stopped{syscall.SIGINT}), 130},
 		"failed, and unprinted":  {errors.Join(failed(noSpace), noSpace), 6},
+		"all sources gone":       {failed(sources(status(404), status(410))), 3},
+		"a source may come back": {failed(sources(status(404), status(503))), 4},
+		"sources, differently":   {failed(sources(status(404), status(401))), 1},
+		"files with sources":     {failed(sources(status(404), status(503)), sources(status(503))), 4},
 		"with its clean-up":      {failed(errors.Join(status(404), noSpace)), 3},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, exitCode(c.err)) })
 	}
 }
+
+func sources(errs ...error) error { return &dlmanager.SourcesError{Errs: errs} }
 
 func TestEveryExitCodeIsDocumented(t *testing.T) {
 	for _, code := range []int{

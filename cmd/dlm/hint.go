@@ -19,6 +19,12 @@ func hintFor(err error) string {
 	if unfinished, ok := errors.AsType[*unfinished](err); ok {
 		return bytesText(unfinished.kept) + " are kept: the same command goes on from there"
 	}
+	if sources, ok := errors.AsType[*dlmanager.SourcesError](err); ok {
+		if dlmanager.IsTemporary(sources) {
+			return "trying again later may help"
+		}
+		return "none of the sources has it: another --mirror may"
+	}
 	if status, ok := errors.AsType[*dlmanager.StatusError](err); ok {
 		return statusHint(status)
 	}
