@@ -66,7 +66,7 @@ func (a *alone) reread(context.Context, *Download, *fs.Info) (fs.Entry, error) {
 
 func (a *alone) record(*Download, fs.Entry) {}
 
-func (a *alone) open(d *Download) (afero.File, error) { return a.fs.Open(d.dest) }
+func (a *alone) open(_ context.Context, d *Download) (afero.File, error) { return a.fs.Open(d.dest) }
 
 func (a *alone) leave(*Download) {}
 

@@ -2,6 +2,7 @@ package dlmanager
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -268,5 +269,30 @@ func TestHashingIsBounded(t *testing.T) {
 	})
 	for _, d := range all {
 		require.ErrorIs(t, d.Err(), ErrInterrupted)
+	}
+}
+
+func TestOpenAndGetServeNoWrongByte(t *testing.T) {
+	for what, lose := range losing {
+		t.Run(what, func(t *testing.T) {
+			o := testorigin.New(t)
+			url := o.Serve("/file", []byte("content"))
+			dir := filepath.Join(t.TempDir(), "cache")
+			m, err := NewDownloadManager(dir, WithSync(SyncNone), startedAt("first"))
+			require.NoError(t, err)
+			require.NoError(t, m.Download(url, "file").Wait())
+			require.NoError(t, m.Close())
+			lose(t, filepath.Join(dir, "file"))
+			m = managerAt(t, dir, startedAt("second"))
+			f, err := m.Open("file")
+			if what != "whole" {
+				require.ErrorIs(t, err, ErrNotCached)
+				f, err = m.Get(t.Context(), url, "file")
+			}
+			require.NoError(t, err)
+			content, err := io.ReadAll(f)
+			require.NoError(t, err)
+			assert.Equal(t, "content", string(content))
+		})
 	}
 }

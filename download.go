@@ -32,6 +32,7 @@ type Download struct {
 	suspect bool // it has to be read before it counts
 	asking  bool // it is the one, and its origin is asked whether it is still current
 	mirror  int  // which source is asked: 0 for the URL
+	absent  bool // nothing had its name when that was last looked for
 
 	observers observers
 	meter     meter
@@ -49,6 +50,13 @@ type Download struct {
 	over     bool          // the outcome stands
 	done     chan struct{} // closed after the finished hook; made when first asked for
 	closed   bool          // done is closed, or will be closed when made
+	version  version       // of the file that it brought or found
+}
+
+// version tells a file from the one that replaces it.
+type version struct {
+	size    int64
+	modTime time.Time
 }
 
 // site is where a download takes place: what whoever owns it decides for it.
@@ -88,8 +96,8 @@ type site interface {
 	reread(ctx context.Context, d *Download, there *fs.Info) (fs.Entry, error)
 	// record remembers something new of it.
 	record(d *Download, e fs.Entry)
-	// open opens the finished file.
-	open(d *Download) (afero.File, error)
+	// open opens the finished file, which is not evicted until it is closed.
+	open(ctx context.Context, d *Download) (afero.File, error)
 	// leave is told that the outcome stands, before the finished hook.
 	leave(d *Download)
 	// gone is told that the hook is over; it must call d.close.
@@ -269,18 +277,22 @@ func (d *Download) Cancel() { d.halt(ErrCanceled) }
 // what a later call can go on from.
 func (d *Download) Interrupt() { d.halt(ErrInterrupted) }
 
-func (d *Download) halt(why error) {
+func (d *Download) halt(why error) { d.decide(why)() }
+
+// decide settles that the download is to end, so that nobody joins it any more,
+// and returns what ends it.
+func (d *Download) decide(why error) (abort func()) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.over || (d.stop != nil && why != ErrCanceled) {
-		d.mu.Unlock()
-		return
+		return func() {}
 	}
 	d.stop = why
-	abort := d.abort
-	d.mu.Unlock()
-	if abort != nil {
-		abort(why)
+	cancel := d.abort
+	if cancel == nil {
+		return func() {} // live looks for it
 	}
+	return func() { cancel(why) }
 }
 
 // joinable reports whether the download is on its way to its file: its end has
@@ -365,15 +377,33 @@ func (d *Download) Result() Result {
 
 // CopyTo waits for the download and copies its file to the path dst, outside the
 // cache: whole or not at all, in place of a file that is there. Missing folders
-// are made; perm counts before the umask. The copy is flushed as WithSync says.
+// are made; perm counts before the umask. The copy is flushed as WithSync says. If
+// the file was removed meanwhile, it is ErrNotCached.
 func (d *Download) CopyTo(ctx context.Context, dst string, perm os.FileMode) error {
 	if err := d.WaitContext(ctx); err != nil {
 		return err
 	}
-	src, err := d.site.open(d)
+	src, err := d.site.open(ctx, d)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("copy %s: %w", d.dest, ErrNotCached)
+	}
 	if err != nil {
 		return err
 	}
 	defer src.Close() // read-only: nothing to lose
 	return fs.CopyTo(ctx, src, d.cfg.fs, dst, perm, d.cfg.sync)
+}
+
+// brought reports whether the file that is there now may be given to who asked
+// for this download: with a checksum only the one that has it.
+func (d *Download) brought(info fs.Info) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.check == nil || info.Is(d.version.size, d.version.modTime)
+}
+
+func (d *Download) setVersion(size int64, modTime time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.version = version{size, modTime}
 }

@@ -38,8 +38,12 @@ var (
 	// ErrFormat is matched when a cache directory was made by a newer program, or
 	// its mark cannot be read.
 	ErrFormat = fs.ErrFormat
-	// ErrNotCached is matched when a file is not in the cache and may not be fetched.
+	// ErrNotCached is matched when a file is not in the cache, or not any more, and is
+	// not to be fetched.
 	ErrNotCached = errors.New("not in the cache")
+	// ErrInUse is matched by the refusal to remove a file that somebody has open, or
+	// that is being downloaded.
+	ErrInUse = errors.New("in use")
 	// ErrNotFound is matched by a StatusError with 404 or 410.
 	ErrNotFound = errors.New("not found")
 	// ErrTooLarge is matched when a body is larger than WithMaxSize allows.

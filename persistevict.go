@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
 )
 
 // retryFailed is how often downloads try again what could not be removed:
@@ -239,11 +241,14 @@ func (p *PersistLimit) putBack(f *limitFile) {
 	p.idle.Broadcast()
 }
 
-// fail keeps f out of the candidates until the failed ones are tried again.
+// fail keeps f out of the candidates until the failed ones are tried again. That
+// somebody uses it is no failure.
 func (e *pass) fail(f *limitFile, err error) {
 	f.failed = true
 	e.p.failed = append(e.p.failed, f)
-	e.errs = append(e.errs, err)
+	if !errors.Is(err, fs.ErrLeased) {
+		e.errs = append(e.errs, err)
+	}
 }
 
 // requeueFailed makes candidates again of the files that could not be removed,

@@ -225,7 +225,7 @@ var (
 
 // digestsOfFile reads the file that is there.
 func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, error) {
-	f, err := l.site.open(l.Download)
+	f, err := l.site.open(l.ctx, l.Download)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errGone
 	}

@@ -201,14 +201,12 @@ func (d *Dir) refuseLinks(folder string) error {
 var errIsLink = errors.New("a symbolic link: replace it by a folder, or give another name")
 
 // Remove removes the finished file called name, and the folders that are empty
-// then. Not being there is os.ErrNotExist.
+// then, whoever holds it open. Not being there is os.ErrNotExist.
 func (d *Dir) Remove(name string) error {
 	if err := Remove(d.fsys, name); err != nil {
 		return err
 	}
-	d.forget(name)
-	for dir := path.Dir(name); dir != "." && d.removeEmpty(dir); dir = path.Dir(dir) {
-	}
+	d.removed(name)
 	return nil
 }
 
