@@ -249,6 +249,10 @@ func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
 	return m.queue.connect(hostKey(d.source()))
 }
 
+func (m *DownloadManager) crowded(d *Download) bool {
+	return m.queue.crowded(hostKey(d.source()))
+}
+
 func (m *DownloadManager) spot(d *Download) (fs.Spot, error) { return m.dir.Spot(d.name) }
 
 func (m *DownloadManager) present(d *Download) *fs.Info {

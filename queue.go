@@ -129,7 +129,8 @@ func (t *ticket) leave() {
 
 // connect takes one of the host's places for another connection of a ticket that
 // has its place, if nobody waits for the host. It waits for nothing, and nobody
-// waits for it: a ticket that comes later does not count such connections.
+// waits for it: a ticket that comes later does not count such connections, and
+// makes the host crowded if there are too many then.
 func (q *queue) connect(host string) (release func(), ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -138,12 +139,24 @@ func (q *queue) connect(host string) (release func(), ok bool) {
 	free := h.waiting.Len() == 0 && !h.until.After(now) && (q.perHost <= 0 || h.running+h.extra < q.perHost)
 	if free {
 		h.extra++
+		if q.delay > 0 {
+			h.restUntil(now.Add(q.delay))
+		}
 	}
 	q.settle(h, now)
 	if !free {
 		return nil, false
 	}
 	return sync.OnceFunc(func() { q.disconnect(h) }), true
+}
+
+// crowded reports whether one of the host's connections beyond the first of a
+// ticket should be given up.
+func (q *queue) crowded(host string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	h := q.hosts[host]
+	return h != nil && q.perHost > 0 && h.extra > 0 && h.running+h.extra > q.perHost
 }
 
 func (q *queue) disconnect(h *queueHost) {

@@ -108,6 +108,23 @@ func TestServerAllowsOneConnection(t *testing.T) {
 	}
 }
 
+func TestTheWaitThatASecondConnectionIsToldHoldsTheHost(t *testing.T) {
+	o := testorigin.New(t)
+	gate := make(chan struct{})
+	url := o.ServeSize("/file", 8*mib, tagged, testorigin.Sequence(testorigin.GateAfter(64<<10, gate),
+		testorigin.All(testorigin.Status(429, ""), testorigin.RetryAfter("3600")), testorigin.OK()))
+	m := newManager(t)
+	d := m.Download(url, "file", WithConnections(2))
+	<-o.Arrived("/file", 2)
+	require.Eventually(t, func() bool { return placesOf(m, d) == 1 }, time.Minute, time.Millisecond)
+	close(gate)
+	require.NoError(t, d.Wait(), "the first connection goes on")
+	held := m.Download(o.Serve("/held", []byte("x")), "held")
+	assert.False(t, isIn(m.pendingOf(held).ticket))
+	held.Cancel()
+	require.ErrorIs(t, held.Wait(), ErrCanceled)
+}
+
 func TestServerResetsEveryConnection(t *testing.T) {
 	patient := WithStrategy(strategyFunc(func(a Attempt) (time.Duration, bool) { return 0, IsTemporary(a.Err) && a.Barren < 50 }))
 	o := testorigin.New(t)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/spf13/afero"
 
@@ -107,7 +108,20 @@ func (l *life) setConnections(req *transfer.Request) {
 	if !req.Fixed {
 		req.Connections = maxConnections
 	}
-	req.Connect = func() (func(), bool) { return l.site.connect(l.Download) }
+	req.Company = company{l}
+}
+
+// company is what the site says of a download's connections beyond the first.
+type company struct{ l *life }
+
+func (c company) Connect() (release func(), ok bool) { return c.l.site.connect(c.l.Download) }
+
+func (c company) Crowded() bool { return c.l.site.crowded(c.l.Download) }
+
+func (c company) Refused(err *transfer.StatusError) {
+	if status, ok := errors.AsType[*StatusError](fromTransfer(err)); ok && status.RetryAfter > 0 {
+		c.l.site.holdOff(status.URL, time.Now().Add(status.RetryAfter))
+	}
 }
 
 // openClient returns the HTTP client and what gives its idle connections up. One

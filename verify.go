@@ -323,7 +323,7 @@ func (l *life) mismatch(c *check, digests []digest.Digest) step {
 
 // restart throws away what is stored.
 func (l *life) restart() error {
-	l.fetched, l.resumed, l.pieced = transfer.Result{}, 0, false
+	l.fetched, l.resumed, l.pieced, l.whole = transfer.Result{}, 0, false, false
 	return l.prepare(transfer.Result{Head: transfer.Head{Total: -1}})
 }
 

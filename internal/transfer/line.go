@@ -134,6 +134,9 @@ func (l *line) run(body io.ReadCloser) (err error) {
 		err = l.receive(body)
 		_ = body.Close() // reading has shown whether it is whole
 		body = nil
+		if err == nil && l.leave.Load() {
+			err = errLeft
+		}
 		if err != nil {
 			break
 		}

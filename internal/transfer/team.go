@@ -40,11 +40,10 @@ func newTeam(ctx context.Context, b *board, first *line, resp *http.Response) *t
 	}
 	adapting, stop := context.WithCancel(ctx)
 	t.stop = stop
+	t.lead = newAdapter()
 	if first.req.Fixed {
 		t.grow(first.req.Connections)
-		return t
 	}
-	t.lead = newAdapter()
 	t.adapted.Go(func() { t.adapt(adapting) })
 	return t
 }
@@ -73,7 +72,13 @@ func (t *team) adapt(ctx context.Context) {
 		moved := left - now
 		left = now
 		active, ready := t.active()
-		want := t.lead.look(time.Since(begun), moved, left, active, ready, t.limit())
+		want := t.limit()
+		if !t.first.req.Fixed {
+			want = t.lead.look(time.Since(begun), moved, left, active, ready, want)
+		}
+		if c := t.first.req.Company; active > 1 && c != nil && c.Crowded() {
+			want = min(want, active-1)
+		}
 		switch {
 		case want > active:
 			t.grow(want)
@@ -106,9 +111,9 @@ func (t *team) limit() int {
 func (t *team) grow(want int) {
 	for n, _ := t.active(); n < want; n++ {
 		release := func() {}
-		if connect := t.first.req.Connect; connect != nil {
+		if c := t.first.req.Company; c != nil {
 			var ok bool
-			if release, ok = connect(); !ok {
+			if release, ok = c.Connect(); !ok {
 				return
 			}
 		}
@@ -137,8 +142,11 @@ func (t *team) add(release func()) bool {
 	t.lines.Go(func() {
 		defer release()
 		defer w.stop()
-		t.ended(l.run(nil))
-		l.leave.Store(true) // nobody waits for its first byte
+		err := l.run(nil)
+		if l.leave.Swap(true) && !errors.Is(err, errChanged) { // nobody waits for its first byte
+			err = errLeft
+		}
+		t.ended(err)
 	})
 	return true
 }
@@ -149,6 +157,10 @@ func (t *team) ended(err error) {
 	t.board.running--
 	running := t.board.running
 	t.board.mu.Unlock()
+	refusal, refused := errors.AsType[*StatusError](err)
+	if c := t.first.req.Company; refused && c != nil {
+		c.Refused(refusal)
+	}
 	switch {
 	case errors.Is(err, errChanged):
 		t.board.fail(errChanged)
@@ -163,6 +175,7 @@ func (t *team) ended(err error) {
 func (t *team) shrink(by int) {
 	for i := len(t.others) - 1; i >= 0 && by > 0; i-- {
 		if l := t.others[i]; !l.leave.Swap(true) {
+			l.watch.cancel(errLeft) // it may be waiting for bytes
 			by--
 		}
 	}

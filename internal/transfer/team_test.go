@@ -89,15 +89,26 @@ func fixed(n int) func(*Request) {
 func (s *store) goOnAfter(n int32) func(*Request) {
 	var ended atomic.Int32
 	return func(r *Request) {
-		r.Connect = func() (func(), bool) {
+		r.Company = &company{connect: func() (func(), bool) {
 			return func() {
 				if ended.Add(1) == n {
 					close(s.met)
 				}
 			}, true
-		}
+		}}
 	}
 }
+
+// company grants what connect says.
+type company struct {
+	connect func() (func(), bool)
+	crowded atomic.Bool
+	refused atomic.Int32
+}
+
+func (c *company) Connect() (func(), bool) { return c.connect() }
+func (c *company) Crowded() bool           { return c.crowded.Load() }
+func (c *company) Refused(*StatusError)    { c.refused.Add(1) }
 
 // fetchSlate fetches into a slate.
 func fetchSlate(t *testing.T, url string, size int, change ...func(*Request)) (*slate, Result, error) {
@@ -260,17 +271,43 @@ func TestConnectionsAreAskedFor(t *testing.T) {
 	s, url := newStore(t, size, 2)
 	var given, back atomic.Int32
 	_, _, err := fetchSlate(t, url, size, fixed(8), func(r *Request) {
-		r.Connect = func() (func(), bool) {
+		r.Company = &company{connect: func() (func(), bool) {
 			if given.Add(1) > 1 {
 				return nil, false
 			}
 			return func() { back.Add(1) }, true
-		}
+		}}
 	})
 	require.NoError(t, err)
-	assert.EqualValues(t, 2, given.Load(), "one was given, one refused")
+	assert.GreaterOrEqual(t, given.Load(), int32(2), "one was given, the others refused")
 	assert.EqualValues(t, 1, back.Load())
 	assert.NotEmpty(t, s.requests())
+}
+
+func TestConnectionsAreGivenBackWhenOthersWait(t *testing.T) {
+	const size = 8 << 20
+	s, url := newStore(t, size, 100) // no answer goes on by itself
+	c := &company{}
+	s.answer = func(_ http.ResponseWriter, _ *http.Request, n int) bool {
+		c.crowded.Store(n >= 4)
+		return false
+	}
+	var back atomic.Int32
+	c.connect = func() (func(), bool) {
+		if c.crowded.Load() {
+			return nil, false
+		}
+		return func() {
+			if back.Add(1) == 3 {
+				close(s.met)
+			}
+		}, true
+	}
+	_, _, err := fetchSlate(t, url, size, fixed(4), func(r *Request) {
+		r.Company = c
+	})
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, back.Load(), "all but the first")
 }
 
 func TestAFailingSinkEndsAllConnections(t *testing.T) {

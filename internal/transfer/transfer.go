@@ -32,9 +32,18 @@ type Request struct {
 	// helps, or at once if Fixed. 0 and 1: one.
 	Connections int
 	Fixed       bool
-	// Connect is asked for each connection beyond the first, and returns what gives
-	// it back. nil: nobody is asked.
-	Connect func() (release func(), ok bool)
+	Company     Company // is asked for those beyond the first. nil: nobody is
+}
+
+// Company says how many connections beyond the first there may be at the moment.
+// Several goroutines may call it at once, as long as the transfer runs.
+type Company interface {
+	// Connect takes a place for one more, and returns what gives it back.
+	Connect() (release func(), ok bool)
+	// Crowded reports whether others wait for a place that one of them has.
+	Crowded() bool
+	// Refused is told of a refusal of one of them.
+	Refused(*StatusError)
 }
 
 // Tap is who follows the bytes as they are stored, from memory. The chunk is
