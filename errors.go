@@ -121,7 +121,7 @@ func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
 // NotCachedError is ErrNotCached with the name.
 type NotCachedError struct {
 	Name    string // that was asked for
-	offline bool
+	Offline bool   // it may not be fetched
 	why     string // "": no file is there
 }
 
@@ -130,7 +130,7 @@ func (e *NotCachedError) Error() string {
 	if e.why != "" {
 		text = fmt.Sprintf("%q in the cache cannot be used: %s", e.Name, e.why)
 	}
-	if e.offline {
+	if e.Offline {
 		text += ", and nothing may be fetched: offline"
 	}
 	return text

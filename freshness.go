@@ -17,9 +17,9 @@ type Freshness struct {
 	maxAge  time.Duration
 }
 
-// MaxAge is the Freshness of what is less than d old. 0 and less: the origin is
+// FreshFor is the Freshness of what is less than d old. 0 and less: the origin is
 // always asked.
-func MaxAge(d time.Duration) Freshness { return Freshness{bounded: true, maxAge: max(d, 0)} }
+func FreshFor(d time.Duration) Freshness { return Freshness{bounded: true, maxAge: max(d, 0)} }
 
 // terms are those under which a file that is there is used.
 type terms struct {
@@ -136,7 +136,7 @@ func (l *life) useOld(failure error) step {
 
 // notCached is the outcome of a download that would have to fetch and may not.
 func (d *Download) notCached() error {
-	e := &NotCachedError{Name: d.name, offline: true}
+	e := &NotCachedError{Name: d.name, Offline: true}
 	if d.cfg.force {
 		e.why = "it is to be fetched whatever is there"
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // always asks the origin each time.
-var always = WithFreshness(MaxAge(0))
+var always = WithFreshness(FreshFor(0))
 
 // anHourAgo is a date that is a strong validator.
 var anHourAgo = time.Now().Add(-time.Hour).Truncate(time.Second)
@@ -107,16 +107,16 @@ func TestAFileIsUsedForItsAge(t *testing.T) {
 	}
 	now := time.Now()
 	assert.Equal(t, OriginCached, origin(), "any age, by default")
-	assert.Equal(t, OriginCached, origin(WithFreshness(MaxAge(time.Hour))))
+	assert.Equal(t, OriginCached, origin(WithFreshness(FreshFor(time.Hour))))
 	age(now.Add(-2*time.Hour), time.Time{})
-	assert.Equal(t, OriginCached, origin(WithFreshness(MaxAge(3*time.Hour))))
-	assert.Equal(t, OriginRevalidated, origin(WithFreshness(MaxAge(time.Hour))))
-	assert.Equal(t, OriginCached, origin(WithFreshness(MaxAge(time.Hour))), "the time of validation counts from now on")
+	assert.Equal(t, OriginCached, origin(WithFreshness(FreshFor(3*time.Hour))))
+	assert.Equal(t, OriginRevalidated, origin(WithFreshness(FreshFor(time.Hour))))
+	assert.Equal(t, OriginCached, origin(WithFreshness(FreshFor(time.Hour))), "the time of validation counts from now on")
 	age(now.Add(-2*time.Hour), now.Add(-time.Minute))
-	assert.Equal(t, OriginCached, origin(WithFreshness(MaxAge(time.Hour))))
+	assert.Equal(t, OriginCached, origin(WithFreshness(FreshFor(time.Hour))))
 	age(now.Add(time.Hour), time.Time{})
-	assert.Equal(t, OriginRevalidated, origin(WithFreshness(MaxAge(24*time.Hour))), "a time in the future says nothing")
-	again := managerAt(t, m.dir.Root(), WithFreshness(MaxAge(time.Hour)))
+	assert.Equal(t, OriginRevalidated, origin(WithFreshness(FreshFor(24*time.Hour))), "a time in the future says nothing")
+	again := managerAt(t, m.dir.Root(), WithFreshness(FreshFor(time.Hour)))
 	require.NoError(t, again.Download(url, "file").Wait())
 	assert.Equal(t, 3, o.Count("/file"), "another process knows of the validation")
 }
@@ -367,7 +367,7 @@ func TestAChecksumFileIsAskedForAgain(t *testing.T) {
 	fetch("old", OriginFetched)
 	fetch("old", OriginRevalidated)
 	assert.Equal(t, 1, o.Count("/file"))
-	fetch("old", OriginCached, WithFreshness(MaxAge(time.Hour)))
+	fetch("old", OriginCached, WithFreshness(FreshFor(time.Hour)))
 	assert.Equal(t, 2, o.Count("/sums"))
 	fetch("new", OriginFetched)
 	require.Error(t, m.Download(url, "file").Wait())

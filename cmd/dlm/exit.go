@@ -30,7 +30,8 @@ const (
     1  another failure, or failures of several kinds; also, without a message,
        when nobody reads the output any more
     2  the command line is wrong: a flag, a variable, a URL or a name
-    3  a file is not there: the server answered 404 or 410
+    3  a file is not there: the server answered 404 or 410, or it is not in the
+       cache and --offline was given
     4  trying again later may help: no connection, no address, a silent server,
        a connection that was cut, --max-time, or the server answered 408, 425,
        429 or 5xx
@@ -124,7 +125,7 @@ func singleCode(err error) int {
 		return codeNotOurs
 	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict):
 		return codeChecksum
-	case errors.Is(err, dlmanager.ErrNotFound):
+	case errors.Is(err, dlmanager.ErrNotFound), errors.Is(err, dlmanager.ErrNotCached):
 		return codeNotFound
 	case isRefusal(err):
 		return codeRefused
