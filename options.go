@@ -238,7 +238,9 @@ const (
 	SyncFile = fs.SyncFile
 	// SyncDir flushes the directory, too: after a power loss the file is there.
 	SyncDir = fs.SyncDir
-	// SyncNone flushes nothing. After a power loss a file may be damaged.
+	// SyncNone flushes nothing. A power loss may damage a file: after the machine was
+	// started again, each one is read once before it is used, and fetched anew if it
+	// is damaged or its record is lost.
 	SyncNone = fs.SyncNone
 )
 
