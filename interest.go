@@ -2,8 +2,8 @@ package dlmanager
 
 // Who asks for a file with Get may leave before it is there. The manager counts
 // those who wait for a download (callers), and when the last one leaves, it is
-// interrupted. A download that somebody has as a *Download is wanted until it is
-// done, and is not counted.
+// interrupted. A download that somebody has from Download is wanted until it is done,
+// and is not counted; to see it in a hook or in Downloads is not to want it.
 
 // attend is Download for a caller who may leave; until then, or the end of the
 // download, it is wanted. leave also takes the caller's progress function off it.

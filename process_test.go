@@ -110,7 +110,8 @@ func prepareProcess(t testing.TB, args ...string) *process {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	p := &process{Cmd: exec.CommandContext(ctx, os.Args[0], args...)}
-	p.Env = append(os.Environ(), helperEnv+"=1")
+	// The race detector, where it is built in, would hold each up for a second at its end.
+	p.Env = append(os.Environ(), helperEnv+"=1", "GORACE=atexit_sleep_ms=0")
 	return p
 }
 

@@ -1,5 +1,5 @@
 # Sourced by e2e-nginx: that files go in the order of their use however the file
-# system keeps access times, and caches that may only be read. All of it needs to
+# system keeps access times, copies that share blocks, and caches that may only be read. All of it needs to
 # be root. It uses what that script has: $work, $www, $dlm, check, run and the rest.
 # shellcheck shell=bash disable=SC2154
 
@@ -26,6 +26,10 @@ mounts_cleanup() {
 mount_kind() {
 	case $1 in
 	tmpfs) mount_here "$3" -t tmpfs -o "size=16m,$2" tmpfs ;;
+	btrfs)
+		truncate -s 256M "$3.img" && PATH=$PATH:/usr/sbin:/sbin mkfs.btrfs -q "$3.img" >/dev/null 2>&1 &&
+			mount_here "$3" -o "loop,$2" "$3.img"
+		;;
 	ext4)
 		truncate -s 32M "$3.img" && PATH=$PATH:/usr/sbin:/sbin mkfs.ext4 -q "$3.img" 2>/dev/null &&
 			mount_here "$3" -o "loop,$2" "$3.img"
@@ -66,6 +70,26 @@ order_of_use() {
 	check "$kind, $option: then it goes in the order of the hits" kept "$cache" 003 007 008 009 010 011 012
 }
 
+# used_kib DIR prints what the file system holds.
+used_kib() {
+	sync -f "$1"
+	df -k --output=used "$1" | tail -n 1
+}
+
+# shared_blocks tries a copy where files can share blocks.
+shared_blocks() {
+	local dir=$work/mount-btrfs before
+	if ! mount_kind btrfs noatime "$dir"; then
+		echo '      no btrfs can be made and mounted: copies that share blocks were not tried'
+		return
+	fi
+	run get --cache-dir "$dir/cache" "$http/big.bin"
+	before=$(used_kib "$dir")
+	run get --cache-dir "$dir/cache" -o "$dir/copy" "$http/big.bin"
+	check 'btrfs: a copy has the content' printed "$dir" "$www/big.bin"
+	check 'btrfs: and takes no space' at_most "$(used_kib "$dir")" $((before + 4096))
+}
+
 # may_only_read WHAT CACHE COMMAND… : a cache with tool in it, in which COMMAND,
 # which runs dlm, may change nothing.
 may_only_read() {
@@ -97,6 +121,7 @@ mounts() {
 			order_of_use "$kind" "$option"
 		done
 	done
+	shared_blocks
 	run get -x --cache-dir "$cache" "$http/tool"
 	if mount_here "$work/mount-readonly" --bind "$cache" && mount -o remount,bind,ro "$work/mount-readonly"; then
 		may_only_read 'read-only mount' "$work/mount-readonly" "$dlm"
