@@ -51,13 +51,7 @@ type Download struct {
 	over     bool          // the outcome stands
 	done     chan struct{} // closed after the finished hook; made when first asked for
 	closed   bool          // done is closed, or will be closed when made
-	version  version       // of the file that it brought or found
-}
-
-// version tells a file from the one that replaces it.
-type version struct {
-	size    int64
-	modTime time.Time
+	modTime  int64         // of the file that it brought or found, in Unix nanoseconds
 }
 
 // site is where a download takes place: what whoever owns it decides for it.
@@ -403,11 +397,15 @@ func (d *Download) CopyTo(ctx context.Context, dst string, perm os.FileMode) err
 func (d *Download) brought(info fs.Info) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.check == nil || info.Is(d.version.size, d.version.modTime)
+	if d.check == nil {
+		return true
+	}
+	info.ModTime = time.Unix(0, info.ModTime.UnixNano()) // as d.modTime was, also where that overflows
+	return info.Is(d.result.Bytes, time.Unix(0, d.modTime))
 }
 
-func (d *Download) setVersion(size int64, modTime time.Time) {
+func (d *Download) setModTime(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.version = version{size, modTime}
+	d.modTime = t.UnixNano()
 }

@@ -364,3 +364,17 @@ func TestGetLeavesNothingOpen(t *testing.T) {
 		assert.Empty(t, d.holds)
 	}
 }
+
+// A time that nanoseconds since 1970 cannot hold is no reason to fetch for ever.
+func TestGetOfAFileWithAnAbsurdTime(t *testing.T) {
+	o := testorigin.New(t)
+	m := newManager(t)
+	url := o.Serve("/file", []byte("content"))
+	require.NoError(t, m.Download(url, "file").Wait())
+	far := time.Date(2400, 1, 1, 0, 0, 0, 0, time.UTC)
+	require.NoError(t, os.Chtimes(m.dir.Path("file"), far, far))
+	f, err := m.Get(t.Context(), url, "file", WithChecksum(sha256Of("content")))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	assert.Equal(t, 1, o.Count("/file"))
+}
