@@ -153,7 +153,7 @@ func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.I
 			return nil, nil, context.Cause(ctx)
 		}
 	}
-	looked := p.ticket != nil // when the download was asked for
+	looked := p.ticket != nil && !d.unsettled // when the download was asked for, and there was nothing
 	if p.ticket == nil {
 		p.ticket = m.enqueue(d)
 	}

@@ -2,6 +2,7 @@ package dlmanager
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dlmanager/dlmanager/internal/faultfs"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
@@ -65,34 +68,20 @@ func TestATouchedFileIsReadOnceAndStays(t *testing.T) {
 	assert.WithinDuration(t, then, info.ModTime, time.Second)
 	_, known := m.dir.Entry("file", info)
 	assert.True(t, known, "its new time is remembered")
-	m.reading(t, false, func() { require.NoError(t, m.Download(url, "").Wait()) })
+	m.withoutReading(func() { require.NoError(t, m.Download(url, "").Wait()) })
 }
 
-// reading asserts whether fn lets the manager read files again.
-func (m *DownloadManager) reading(t *testing.T, want bool, fn func()) {
-	t.Helper()
-	s := m.cfg.defaults.reading
-	for range cap(s.places) {
-		s.places <- struct{}{}
+// withoutReading runs fn, which must not let the manager read a file again: it
+// would wait for ever.
+func (m *DownloadManager) withoutReading(fn func()) {
+	places := m.cfg.defaults.reading.places
+	for range cap(places) {
+		places <- struct{}{}
 	}
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		fn()
-	}()
-	if want {
-		select {
-		case <-over:
-			t.Error("nothing was read")
-		case <-time.After(20 * time.Millisecond):
-		}
-	} else {
-		<-over
+	fn()
+	for range cap(places) {
+		<-places
 	}
-	for range cap(s.places) {
-		<-s.places
-	}
-	<-over
 }
 
 func TestATouchedFileThatWasChangedIsFetchedAnew(t *testing.T) {
@@ -171,7 +160,7 @@ func TestAPowerLossServesNoWrongByte(t *testing.T) {
 					}
 					assert.Equal(t, fetches, o.Count("/file"))
 
-					m.reading(t, false, func() { require.NoError(t, m.Download(url, "file").Wait()) })
+					m.withoutReading(func() { require.NoError(t, m.Download(url, "file").Wait()) })
 					assert.Equal(t, fetches, o.Count("/file"))
 				})
 			}
@@ -189,7 +178,7 @@ func TestWhatWasFlushedIsNotReadAfterAPowerLoss(t *testing.T) {
 		require.NoError(t, m.Download(url, "file", WithForce()).Wait())
 		require.NoError(t, m.Close())
 		m = managerAt(t, dir, startedAt("second"))
-		m.reading(t, false, func() { require.NoError(t, m.Download(url, "file").Wait()) })
+		m.withoutReading(func() { require.NoError(t, m.Download(url, "file").Wait()) })
 	}
 	assert.Equal(t, 2, o.Count("/file"))
 }
@@ -201,19 +190,25 @@ func TestWhatWasNotFlushedIsReadOnceByHundreds(t *testing.T) {
 	m, err := NewDownloadManager(dir, WithSync(SyncNone), startedAt("first"))
 	require.NoError(t, err)
 	require.NoError(t, m.Download(url, "file").Wait())
-	m.reading(t, false, func() { require.NoError(t, m.Download(url, "file").Wait()) }) // the machine still runs
+	m.withoutReading(func() { require.NoError(t, m.Download(url, "file").Wait()) }) // the machine still runs
 	require.NoError(t, m.Close())
 
-	m = managerAt(t, dir, startedAt("second"))
-	m.reading(t, true, func() {
-		var all sync.WaitGroup
-		for range 100 {
-			all.Go(func() { assert.NoError(t, m.Download(url, "file").Wait()) })
+	faulty := faultfs.New(afero.NewOsFs())
+	m = managerAt(t, dir, startedAt("second"), WithFs(faulty))
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { assert.NoError(t, m.Download(url, "file").Wait()) })
+	}
+	all.Wait()
+	opened := 0
+	for _, line := range faulty.Log() {
+		if strings.Contains(line, "open") && strings.Contains(line, filepath.Join(dir, "file")) {
+			opened++
 		}
-		all.Wait()
-	})
+	}
+	assert.Equal(t, 2, opened, "to be read, and to be flushed")
 	third := managerAt(t, dir, startedAt("third"))
-	third.reading(t, false, func() { require.NoError(t, third.Download(url, "file").Wait()) })
+	third.withoutReading(func() { require.NoError(t, third.Download(url, "file").Wait()) })
 	assert.Equal(t, 1, o.Count("/file"))
 }
 
@@ -232,7 +227,7 @@ func TestVerifyReadsWhatWasNotFlushed(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, report.Damaged, 1)
 	assert.Equal(t, "lost", report.Damaged[0].Name)
-	m.reading(t, false, func() { require.NoError(t, m.Download(o.URL("/whole"), "whole").Wait()) })
+	m.withoutReading(func() { require.NoError(t, m.Download(o.URL("/whole"), "whole").Wait()) })
 	assert.Equal(t, 1, o.Count("/whole"))
 }
 
@@ -248,7 +243,7 @@ func TestACacheMadeBeforeThereWereSealsWorks(t *testing.T) {
 	require.NoError(t, os.Chtimes(m.dir.Path("file"), info.LastUse, entry.ModTime))
 	require.NoError(t, m.dir.Record(entry))
 	for range 2 {
-		m.reading(t, false, func() { require.NoError(t, m.Download(url, "file").Wait()) })
+		m.withoutReading(func() { require.NoError(t, m.Download(url, "file").Wait()) })
 	}
 	assert.Equal(t, 1, o.Count("/file"))
 	require.NoError(t, os.Truncate(m.dir.Path("file"), 3))
@@ -264,10 +259,40 @@ func TestHashingIsBounded(t *testing.T) {
 		name := fmt.Sprint(i)
 		require.NoError(t, m.Download(o.Serve("/"+name, []byte("content")), name).Wait())
 	}
-	m.reading(t, true, func() {
+	var all []*Download
+	m.withoutReading(func() {
 		for i := range files {
-			m.Download(o.URL(fmt.Sprint("/", i)), fmt.Sprint(i), WithSHA256())
+			all = append(all, m.Download(o.URL(fmt.Sprint("/", i)), fmt.Sprint(i), WithSHA256()))
 		}
-		assert.NoError(t, m.Wait())
+		m.Interrupt(nil)
+		require.NoError(t, m.Wait())
 	})
+	for _, d := range all {
+		require.ErrorIs(t, d.Err(), ErrInterrupted)
+	}
+}
+
+func TestOpenAndGetServeNoWrongByte(t *testing.T) {
+	for what, lose := range losing {
+		t.Run(what, func(t *testing.T) {
+			o := testorigin.New(t)
+			url := o.Serve("/file", []byte("content"))
+			dir := filepath.Join(t.TempDir(), "cache")
+			m, err := NewDownloadManager(dir, WithSync(SyncNone), startedAt("first"))
+			require.NoError(t, err)
+			require.NoError(t, m.Download(url, "file").Wait())
+			require.NoError(t, m.Close())
+			lose(t, filepath.Join(dir, "file"))
+			m = managerAt(t, dir, startedAt("second"))
+			f, err := m.Open("file")
+			if what != "whole" {
+				require.ErrorIs(t, err, ErrNotCached)
+				f, err = m.Get(t.Context(), url, "file")
+			}
+			require.NoError(t, err)
+			content, err := io.ReadAll(f)
+			require.NoError(t, err)
+			assert.Equal(t, "content", string(content))
+		})
+	}
 }

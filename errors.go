@@ -38,7 +38,8 @@ var (
 	// ErrFormat is matched when a cache directory was made by a newer program, or
 	// its mark cannot be read.
 	ErrFormat = fs.ErrFormat
-	// ErrNotCached is matched when a file is not in the cache, or not any more.
+	// ErrNotCached is matched when a file is not in the cache, or not any more, and is
+	// not to be fetched.
 	ErrNotCached = errors.New("not in the cache")
 	// ErrInUse is matched by the refusal to remove a file that somebody has open, or
 	// that is being downloaded.
@@ -120,7 +121,7 @@ func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
 // NotCachedError is ErrNotCached with the name.
 type NotCachedError struct {
 	Name    string // that was asked for
-	offline bool
+	Offline bool   // it may not be fetched
 	why     string // "": no file is there
 }
 
@@ -129,7 +130,7 @@ func (e *NotCachedError) Error() string {
 	if e.why != "" {
 		text = fmt.Sprintf("%q in the cache cannot be used: %s", e.Name, e.why)
 	}
-	if e.offline {
+	if e.Offline {
 		text += ", and nothing may be fetched: offline"
 	}
 	return text

@@ -17,9 +17,35 @@ type Freshness struct {
 	maxAge  time.Duration
 }
 
-// MaxAge is the Freshness of what is less than d old. 0 and less: the origin is
+// FreshFor is the Freshness of what is less than d old. 0 and less: the origin is
 // always asked.
-func MaxAge(d time.Duration) Freshness { return Freshness{bounded: true, maxAge: max(d, 0)} }
+func FreshFor(d time.Duration) Freshness { return Freshness{bounded: true, maxAge: max(d, 0)} }
+
+// WithFreshness sets how old a file that is there may be. For one that is older
+// its origin is asked whether it is still the current version: that costs a request
+// and no body if it is, and else brings the new one, which replaces the old when it
+// is whole. While the origin cannot be asked, the download fails, unless
+// WithStaleIfError is given, too; the old file stays. Default: any age.
+//
+// A file that has the digest of WithChecksum is the right one whatever its age; with
+// the URL of a checksum file it is that which is asked for again.
+func WithFreshness(f Freshness) DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.fresh = f })
+}
+
+// WithStaleIfError uses the file that is there, whatever its age, when its origin
+// cannot be reached or answers with 5xx (RFC 5861, section 4), at the first try.
+// Result.Stale and the hook Stale say so. Without WithFreshness it means nothing.
+func WithStaleIfError() DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.staleIfError = true })
+}
+
+// WithOffline makes no request: a file that is there is used whatever its age, and
+// one that is not, or cannot be told to be the right one without a checksum file that
+// would have to be fetched, fails with ErrNotCached.
+func WithOffline() DownloadOption {
+	return downloadOption(func(c *downloadConfig) { c.offline = true })
+}
 
 // terms are those under which a file that is there is used.
 type terms struct {
@@ -43,11 +69,14 @@ func (m *DownloadManager) outdated(d *Download, e fs.Entry, known bool) bool {
 	if !d.cfg.fresh.bounded || d.cfg.offline {
 		return false
 	}
-	last, now := e.Fetched, time.Now()
-	if e.Validated.After(last) {
-		last = e.Validated
+	var last time.Time
+	now := time.Now()
+	for _, at := range []time.Time{e.Fetched, e.Validated} {
+		if at.After(last) && !at.After(now) {
+			last = at
+		}
 	}
-	if !known || last.After(now) {
+	if !known || last.IsZero() {
 		return true
 	}
 	return last.Before(d.asked) && now.Sub(last) >= d.cfg.fresh.maxAge
@@ -133,7 +162,7 @@ func (l *life) useOld(failure error) step {
 
 // notCached is the outcome of a download that would have to fetch and may not.
 func (d *Download) notCached() error {
-	e := &NotCachedError{Name: d.name, offline: true}
+	e := &NotCachedError{Name: d.name, Offline: true}
 	if d.cfg.force {
 		e.why = "it is to be fetched whatever is there"
 	}

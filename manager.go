@@ -238,6 +238,7 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 			m.settle(d, info, err)
 			return
 		}
+		d.unsettled = info != nil
 	}
 	if m.pendingOf(d).earlier == nil {
 		m.enqueue(d) // here and not in the goroutine: first come, first served

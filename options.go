@@ -248,7 +248,9 @@ const (
 	SyncFile = fs.SyncFile
 	// SyncDir flushes the directory, too: after a power loss the file is there.
 	SyncDir = fs.SyncDir
-	// SyncNone flushes nothing. After a power loss a file may be damaged.
+	// SyncNone flushes nothing. A power loss may damage a file: after the machine was
+	// started again, each one is read once before it is used, and fetched anew if it
+	// is damaged or its record is lost.
 	SyncNone = fs.SyncNone
 )
 
@@ -340,32 +342,6 @@ func WithPriority(n int) DownloadOption {
 // the new one is whole.
 func WithForce() DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.force = true })
-}
-
-// WithFreshness sets how old a file that is there may be. For one that is older
-// its origin is asked whether it is still the current version: that costs a request
-// and no body if it is, and else brings the new one, which replaces the old when it
-// is whole. While the origin cannot be asked, the download fails, unless
-// WithStaleIfError is given, too; the old file stays. Default: any age.
-//
-// A file that has the digest of WithChecksum is the right one whatever its age; with
-// the URL of a checksum file it is that which is asked for again.
-func WithFreshness(f Freshness) DownloadOption {
-	return downloadOption(func(c *downloadConfig) { c.fresh = f })
-}
-
-// WithStaleIfError uses the file that is there, whatever its age, when its origin
-// cannot be reached or answers with 5xx (RFC 5861, section 4), at the first try.
-// Result.Stale and the hook Stale say so. Without WithFreshness it means nothing.
-func WithStaleIfError() DownloadOption {
-	return downloadOption(func(c *downloadConfig) { c.staleIfError = true })
-}
-
-// WithOffline makes no request: a file that is there is used whatever its age, and
-// one that is not, or cannot be told to be the right one without a checksum file that
-// would have to be fetched, fails with ErrNotCached.
-func WithOffline() DownloadOption {
-	return downloadOption(func(c *downloadConfig) { c.offline = true })
 }
 
 // WithoutResume begins at the first byte whatever an earlier download has left,

@@ -31,6 +31,29 @@ func (m *DownloadManager) reread(ctx context.Context, d *Download, there *fs.Inf
 	return m.dir.Settle(entry, *there), nil
 }
 
+// confirm fails if the file called name is not what was fetched. It is read only if
+// it is suspect.
+func (m *DownloadManager) confirm(name string, info fs.Info) error {
+	err := error(errDamaged)
+	switch m.dir.Condition(name, info) {
+	case fs.Intact:
+		return nil
+	case fs.Suspect:
+		entry, known := m.dir.Lookup(name)
+		if !known {
+			break
+		}
+		if err = m.compare(context.Background(), entry, info); err == nil { // which ends with the file
+			m.dir.Settle(entry, info)
+			return nil
+		}
+	}
+	if errors.Is(err, errDamaged) || errors.Is(err, errGone) {
+		return &NotCachedError{Name: name, why: err.Error()}
+	}
+	return err
+}
+
 // compare holds the file against what is remembered of it: its CRC, or its digest
 // where that is known. A *mismatch says how they differ, errGone that it is not
 // there.

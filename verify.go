@@ -21,7 +21,7 @@ func (l *life) resolve() step {
 	c := l.currentCheck()
 	u := c.spec.URL()
 	if l.cfg.offline {
-		return l.fail(&NotCachedError{Name: l.name, offline: true, why: "the checksum file " + transfer.Redact(u) + " would have to be fetched"})
+		return l.fail(&NotCachedError{Name: l.name, Offline: true, why: "the checksum file " + transfer.Redact(u) + " would have to be fetched"})
 	}
 	req, err := l.request(u)
 	if err != nil {
@@ -158,7 +158,7 @@ func (l *life) knownOf() (fs.Entry, bool, error) {
 // replace → queue, or failed: the file that is there is not the one.
 func (l *life) replace(why string) step {
 	if l.cfg.offline {
-		return l.fail(&NotCachedError{Name: l.name, offline: true, why: why})
+		return l.fail(&NotCachedError{Name: l.name, Offline: true, why: why})
 	}
 	l.cfg.logger.Warn("the file that is there is fetched anew", "name", l.name, "reason", why)
 	l.stale, l.suspect, l.old = true, false, nil

@@ -43,7 +43,7 @@ type Damage struct {
 	Want    string // what it should be: "1024 bytes", "crc32c:0123abcd", "sha256:…"
 	Got     string // what it is
 	Removed bool   // by VerifyOptions.Repair
-	Err     error  // why it could not be removed; nil: it was, or was not to be
+	Err     error  // why it could not be removed, ErrInUse when somebody has it open; nil: it was, or was not to be
 }
 
 // Verify reads every finished file again and holds it against its digest, where one

@@ -177,3 +177,21 @@ func TestVerifyBesideDownloads(t *testing.T) {
 	}
 	require.NoError(t, m.Wait())
 }
+
+func TestVerifyLeavesAloneWhatIsInUse(t *testing.T) {
+	o := testorigin.New(t)
+	m := newManager(t)
+	url := o.Serve("/file", []byte("content"))
+	f, err := m.Get(t.Context(), url, "file")
+	require.NoError(t, err)
+	overwrite(t, f.Path(), "cOntent")
+	report, err := m.Verify(t.Context(), VerifyOptions{Repair: true})
+	require.NoError(t, err)
+	require.Len(t, report.Damaged, 1)
+	require.ErrorIs(t, report.Damaged[0].Err, ErrInUse)
+	assert.False(t, report.Damaged[0].Removed)
+	require.NoError(t, f.Close())
+	report, err = m.Verify(t.Context(), VerifyOptions{Repair: true})
+	require.NoError(t, err)
+	assert.True(t, report.Damaged[0].Removed)
+}

@@ -36,9 +36,7 @@ type Entry struct {
 }
 
 // describes reports whether the entry was written for the file that is there.
-func (e Entry) describes(info Info) bool {
-	return e.Size == info.Size && e.ModTime.Equal(info.ModTime)
-}
+func (e Entry) describes(info Info) bool { return info.Is(e.Size, e.ModTime) }
 
 // maxValidator is the longest ETag or Last-Modified that is remembered, in
 // bytes; servers send some forty.
@@ -262,6 +260,9 @@ func (e *entries) tidy() error {
 
 // catchUp reads what is new in the journal. It needs mu.
 func (e *entries) catchUp() error {
+	if fi, err := Lstat(e.fsys, entryFile); err == nil && e.file != nil && fi.Size() == e.size && os.SameFile(e.file, fi) {
+		return nil // opening it would take several times as long
+	}
 	f, err := openOwn(e.fsys, entryFile)
 	if err != nil {
 		return err

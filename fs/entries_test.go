@@ -16,11 +16,12 @@ func sampleEntry(name string) Entry {
 		Name: name, Identity: [16]byte{1, 2, 3}, URL: "https://example.com/a?b=xxxxx", Size: 5,
 		ModTime: time.Unix(1700000000, 123).UTC(), Fetched: time.Unix(1700000001, 0).UTC(),
 		CRC32C: 0xdeadbeef, ETag: `"etag"`, LastModified: "Tue, 14 Nov 2023 22:13:20 GMT",
+		Validated: time.Unix(1700000002, 5).UTC(), Unsynced: "a boot", From: [16]byte{4, 5, 6},
 	}
 }
 
 func utc(e Entry) Entry {
-	e.ModTime, e.Fetched = e.ModTime.UTC(), e.Fetched.UTC()
+	e.ModTime, e.Fetched, e.Validated = e.ModTime.UTC(), e.Fetched.UTC(), e.Validated.UTC()
 	return e
 }
 

@@ -187,7 +187,6 @@ type transferFlags struct {
 	conns     connectionsValue
 	noResume  bool
 	sync      choiceValue
-	force     bool
 	flags     *pflag.FlagSet
 }
 
@@ -198,7 +197,6 @@ func (f *transferFlags) register(s *flagSet) {
 	f.sync = choiceValue{"file", []string{"file", "dir", "none"}}
 	f.flags = s.FlagSet
 	s.group("The transfer")
-	s.BoolVar(&f.force, "force", false, "fetch the file although it is there")
 	s.VarP(&f.parallel, "parallel", "j", "fetch `N` files at once")
 	s.Var(&f.perHost, "per-host", "of these, fetch `N` at most from one host; 0: any number")
 	s.Var(&f.delay, "delay", "begin with two files of one host at least `DURATION` apart")
@@ -255,15 +253,6 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 		opts = append(opts, dlmanager.WithTransport(transport))
 	}
 	return opts, nil
-}
-
-// once returns what holds when a file is asked for first, and not when it is
-// opened after that.
-func (f *transferFlags) once() []dlmanager.DownloadOption {
-	if f.force {
-		return []dlmanager.DownloadOption{dlmanager.WithForce()}
-	}
-	return nil
 }
 
 // outputFlags say what is shown.

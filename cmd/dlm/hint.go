@@ -37,6 +37,9 @@ func hintFor(err error) string {
 	if _, netrc := errors.AsType[*dlmanager.NetrcError](err); netrc {
 		return "mend the file, or do without it: --no-netrc"
 	}
+	if missing, ok := errors.AsType[*dlmanager.NotCachedError](err); ok && missing.Offline {
+		return "without --offline it is fetched"
+	}
 	switch {
 	case errors.Is(err, dlmanager.ErrNotCacheDir):
 		return "--adopt makes it a cache with all that is in it; --cache-dir DIR takes another directory"

@@ -110,6 +110,8 @@ func serveScripts(o *testorigin.Origin) {
 	for _, path := range []string{"/halves", "/halves2"} {
 		o.ServeSize(path, 4<<20, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(2<<20), testorigin.OK()))
 	}
+	o.Serve("/dated", []byte("dated\n"), testorigin.LastModified(time.Now().Add(-time.Hour)))
+	o.Serve("/fading", []byte("fading\n"), testorigin.Sequence(testorigin.OK(), testorigin.Status(http.StatusServiceUnavailable, "away")))
 	o.Serve("/silent", nil, testorigin.Silent())
 	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
 	o.ServeSize("/big", 1<<20)

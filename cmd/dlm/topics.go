@@ -33,6 +33,11 @@ removed, but not the last few (--keep) and none that was used a short while ago
 process has open, such as a program that dlm exec runs. The limit is the
 directory's own, 10GiB when dlm makes it; --size-limit sets another for one run.
 
+What is there is used, whatever its age, and no server is asked. --revalidate asks
+whether it is still current, --max-stale only if it is older than that; if it is,
+nothing but the answer is sent, and else the new file replaces the old one. A file
+that has the digest of --checksum needs no asking. --offline makes no request.
+
 Everything in the directory is cache, and may be removed. So a directory with
 files in it is taken only with --adopt. It is safe to delete the whole directory.
 
@@ -50,10 +55,14 @@ With --json each line is an object with these keys, which are always there:
   path     its absolute path, "" if it failed
   bytes    its size
   origin   "fetched", "resumed" (the rest of what an earlier call had left),
-           "joined" (another process was fetching it), "cached", "" if it failed
+           "joined" (another process was fetching it), "revalidated" (it was
+           there, and the server says that it is current), "cached", "" if it
+           failed
   sha256   its digest, in hexadecimal
   verified false if nothing proved that its end is the end: the server sent no
            length, and no checksum was asked for
+  stale    why the server could not be asked whether the file is current, if it is
+           used all the same (--stale-if-error); else ""
   resumedFrom  bytes that an earlier call had left
   wireBytes    bytes that came over the network
   attempts     requests made
