@@ -282,13 +282,13 @@ func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*r
 	return m.limit.reserve(ctx, m.shelf, n)
 }
 
-func (m *DownloadManager) seal(d *Download, p *fs.Partial) (time.Time, error) {
+func (m *DownloadManager) seal(d *Download, p *fs.Partial, size int64, written time.Time) (time.Time, error) {
 	if d.cfg.sync == SyncNone {
 		if err := m.dir.NoteUnsynced(); err != nil {
 			return time.Time{}, err
 		}
 	}
-	return p.Seal(m.dir, d.cfg.sync)
+	return p.Seal(m.dir, d.cfg.sync, size, written)
 }
 
 func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bool {
@@ -315,7 +315,7 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 	if l.replaced != nil {
 		before = l.replaced.Size
 	}
-	l.room.land(d.name, l.result.Bytes, l.modTime, before)
+	l.room.land(d.name, l.result.Bytes, l.written, before)
 }
 
 func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {

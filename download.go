@@ -82,7 +82,7 @@ type site interface {
 	reserve(ctx context.Context, d *Download, n int64) (*room, error)
 	// seal is told that the partial file is whole, before it is flushed and gets its
 	// name, and returns its modification time.
-	seal(d *Download, p *fs.Partial) (time.Time, error)
+	seal(d *Download, p *fs.Partial, size int64, written time.Time) (time.Time, error)
 	// freeDisk removes what is not needed, about n bytes, as the disk is full. It
 	// reports whether there was anything.
 	freeDisk(ctx context.Context, d *Download, n int64) bool
@@ -110,6 +110,7 @@ type landing struct {
 	room      *room
 	replaced  *fs.Info // what had the name before; nil: nothing
 	modTime   time.Time
+	written   time.Time // by the file system's clock
 	result    Result
 	digests   string   // all that are known
 	checkedBy [16]byte // see fs.Entry

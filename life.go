@@ -397,7 +397,7 @@ func (l *life) land() step {
 	if err := l.reportEnd(); err != nil {
 		return l.fail(err)
 	}
-	size, _, err := l.partial.Stat()
+	size, written, err := l.partial.Stat()
 	if err == nil && size != l.fetched.N {
 		err = errChanged
 	}
@@ -407,8 +407,11 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
-	replaced := l.site.present(l.Download)
-	modTime, err := l.commit()
+	var replaced *fs.Info
+	if !l.absent || l.claim.apart {
+		replaced = l.site.present(l.Download)
+	}
+	modTime, err := l.commit(size, written)
 	if err != nil {
 		return l.fail(err)
 	}
@@ -423,7 +426,7 @@ func (l *life) land() step {
 		result.Origin = OriginResumed
 	}
 	l.site.landed(l.Download, landing{
-		room: l.room, replaced: replaced, modTime: modTime, result: result,
+		room: l.room, replaced: replaced, modTime: modTime, written: written, result: result,
 		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(), from: l.fetched.Sender(),
 	})
 	l.room = nil
@@ -437,8 +440,8 @@ func (l *life) land() step {
 
 // commit gives the file its name, and returns its modification time. As long as it
 // is being flushed, which may take a while, the record shows that somebody is at work.
-func (l *life) commit() (time.Time, error) {
-	modTime, err := l.site.seal(l.Download, l.partial)
+func (l *life) commit(size int64, written time.Time) (time.Time, error) {
+	modTime, err := l.site.seal(l.Download, l.partial, size, written)
 	if err == nil && l.cfg.sync != SyncNone {
 		err = l.partial.Sync()
 	}

@@ -59,6 +59,8 @@ type Dir struct {
 	tidied   atomic.Bool // no note is left without its partial file
 	boot     string      // names the time since the machine was started; "": it is not known
 	unsynced unsynced
+	// fineTimes says that the file system was seen to keep times as they are set.
+	fineTimes atomic.Bool
 }
 
 // Open opens the cache directory at path on fsys and makes it, with its parents,

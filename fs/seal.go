@@ -52,18 +52,20 @@ func (d *Dir) holds(info Info) bool {
 		d.boot != "" && fraction == seal(info.Size, d.boot)
 }
 
-// Seal puts the seal on the file, which must be whole, and returns its
-// modification time. A file system that cannot leaves it without.
-func (p *Partial) Seal(d *Dir, mode SyncMode) (time.Time, error) {
-	size, at, err := p.Stat()
-	if err != nil {
-		return time.Time{}, err
+// Seal puts the seal on the file, which is whole and whose Stat is size and
+// written, and returns its modification time. A file system that cannot leaves it
+// without.
+func (p *Partial) Seal(d *Dir, mode SyncMode, size int64, written time.Time) (time.Time, error) {
+	at := sealed(written, size, d.State(mode))
+	if p.fsys.Chtimes(p.temp, written, at) != nil {
+		return written, nil
 	}
-	if p.fsys.Chtimes(p.temp, at, sealed(at, size, d.State(mode))) != nil {
+	if d.fineTimes.Load() {
 		return at, nil
 	}
-	_, at, err = p.Stat()
-	return at, err
+	_, kept, err := p.Stat()
+	d.fineTimes.Store(err == nil && kept.Equal(at))
+	return kept, err
 }
 
 // State is what is remembered of a file that lands now.
