@@ -25,9 +25,10 @@ type queue struct {
 	free  int        // places that nobody has
 	came  uint64     // tickets so far
 	hosts map[string]*queueHost
-	ready hostHeap // may go: by their first ticket. Empty while there is a free place
-	later hostHeap // somebody waits for their time: by that time
-	idle  hostHeap // nobody is there, but their time is not over: by that time
+	ready hostHeap      // may go: by their first ticket. Empty while there is a free place
+	later hostHeap      // somebody waits for their time: by that time
+	idle  hostHeap      // nobody is there, but their time is not over: by that time
+	spare chan struct{} // closed when a place is free that nobody can take; nil: nobody waits for one
 	timer *time.Timer
 	due   time.Time // when the timer fires; zero: there is none
 }
@@ -198,7 +199,33 @@ func (q *queue) letIn(now time.Time) {
 		q.settle(h, now)
 		close(t.called)
 	}
+	if q.free > 0 && q.spare != nil {
+		close(q.spare)
+		q.spare = nil
+	}
 	q.arm(now)
+}
+
+// waitForPlace waits until a place is free that none of those who wait can take. It
+// does not take it.
+func (q *queue) waitForPlace(ctx context.Context) error {
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		if q.free > 0 {
+			q.mu.Unlock()
+			return nil
+		}
+		if q.spare == nil {
+			q.spare = make(chan struct{})
+		}
+		spare := q.spare
+		q.mu.Unlock()
+		select {
+		case <-spare:
+		case <-ctx.Done():
+		}
+	}
+	return context.Cause(ctx)
 }
 
 // catchUp moves the hosts whose time has come, and forgets those that nobody

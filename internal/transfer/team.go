@@ -129,7 +129,7 @@ func (t *team) add(release func()) bool {
 	first := t.first
 	w := newWatch(t.ctx, first.req.Stall)
 	l := &line{board: t.board, fetch: &fetch{
-		req: first.req, watch: w, plain: first.plain, direct: first.direct, directPrivate: first.directPrivate,
+		req: first.req, watch: w, plain: first.plain, direct: first.direct, directPrivate: first.directPrivate, wantsBody: true,
 	}}
 	if l.part = t.board.take(l); l.part == nil {
 		w.stop()
