@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (l *jobLog) undo(err error) error {
 func (l *jobLog) replay(apply func(kind byte, at int64, body []byte) error) error {
 	var failure error
 	torn := false
-	_, _, err := journal.Replay(l.file, 0, func(payload []byte) {
+	_, _, err := journal.Replay(context.Background(), l.file, 0, func(payload []byte, _ int64) {
 		if failure != nil {
 			return
 		}
