@@ -245,7 +245,7 @@ func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
 	return m.queue.connect(hostKey(d.source()))
 }
 
-func (m *DownloadManager) crowded(d *Download) bool {
+func (m *DownloadManager) crowded(d *Download) int {
 	return m.queue.crowded(hostKey(d.source()))
 }
 

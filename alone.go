@@ -39,7 +39,7 @@ func (a *alone) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
 
 func (a *alone) connect(*Download) (func(), bool) { return func() {}, true }
 
-func (a *alone) crowded(*Download) bool { return false }
+func (a *alone) crowded(*Download) int { return 0 }
 
 func (a *alone) spot(d *Download) (fs.Spot, error) {
 	return fs.SiblingSpot(a.fs, filepath.Clean(d.dest))

@@ -65,9 +65,9 @@ type site interface {
 	holdOff(answered string, until time.Time)
 	// connect takes a place for one more connection to the download's host.
 	connect(d *Download) (release func(), ok bool)
-	// crowded reports whether the host has more connections than it may have with
-	// those beyond the first of each download.
-	crowded(d *Download) bool
+	// crowded returns how many connections the host has too many, of those beyond the
+	// first of each download.
+	crowded(d *Download) int
 	// create makes the partial file, locked, or takes over the one that was left.
 	// It returns the file instead if that is there by now, and fs.ErrHeld while
 	// somebody else fetches it.

@@ -212,10 +212,11 @@ func (e *SourcesError) Error() string {
 func (e *SourcesError) Unwrap() []error { return e.Errs }
 
 // IsTemporary reports whether the same download, tried again later, may go
-// well: of one with several sources, whether one of them may. These are connect failures, time-outs, stalls, cuts, and the statuses 408, 425,
-// 429, 500, 502, 503, 504, 522 and 524, and 403 that says that the quota of
-// requests is used up. A host name that does not exist, a
-// certificate that is not trusted, and all else is permanent.
+// well; with several sources, whether it may with one of them. So it is after
+// connect failures, time-outs, stalls, cuts, the statuses 408, 425, 429, 500,
+// 502, 503, 504, 522 and 524, and a 403 that says that the quota of requests is
+// used up. A host name that does not exist, a certificate that is not trusted, and
+// all else is permanent.
 func IsTemporary(err error) bool {
 	if all, ok := errors.AsType[*SourcesError](err); ok {
 		return slices.ContainsFunc(all.Errs, IsTemporary)

@@ -288,8 +288,8 @@ var errChanged = errors.New("somebody changed the partial file while it was bein
 // checkPartial begins anew if the partial file is not what was stored: it may
 // have lain there for a while.
 func (l *life) checkPartial() error {
-	if l.tries.Number == 0 && !l.partial.Adopted() {
-		return nil // it has just been made
+	if l.size.Load() == 0 && !l.partial.Adopted() {
+		return nil // nothing is stored in it
 	}
 	size, _, err := l.partial.Stat()
 	if err != nil || size == l.size.Load() {
@@ -323,6 +323,9 @@ func (l *life) reconsider(err error) step {
 		l.enter(StateQueued) // for the mirror's host
 		return l.queue
 	}
+	if !again {
+		err = l.withPassed(err)
+	}
 	return l.retry(err, wait, again)
 }
 
@@ -338,7 +341,7 @@ func (l *life) announceRetry(wait time.Duration) error {
 // retry → pause, or failed.
 func (l *life) retry(err error, wait time.Duration, again bool) step {
 	if !again {
-		return l.fail(l.withPassed(err))
+		return l.fail(err)
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
 	if err := l.announceRetry(wait); err != nil {

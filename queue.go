@@ -151,13 +151,16 @@ func (q *queue) connect(host string) (release func(), ok bool) {
 	return sync.OnceFunc(func() { q.disconnect(h) }), true
 }
 
-// crowded reports whether one of the host's connections beyond the first of a
+// crowded returns how many of the host's connections beyond the first of each
 // ticket should be given up.
-func (q *queue) crowded(host string) bool {
+func (q *queue) crowded(host string) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	h := q.hosts[host]
-	return h != nil && q.perHost > 0 && h.extra > 0 && h.running+h.extra > q.perHost
+	if h == nil || q.perHost <= 0 {
+		return 0
+	}
+	return min(h.extra, max(0, h.running+h.extra-q.perHost))
 }
 
 func (q *queue) disconnect(h *queueHost) {

@@ -31,7 +31,7 @@ func (l *life) resolve() step {
 	var content memory
 	if _, err := transfer.Fetch(l.ctx, req, &content); err != nil {
 		err = fmt.Errorf("fetch checksum file: %w", fromTransfer(err))
-		wait, again := l.strategyOn(err)
+		wait, again := l.strategyOn(err) // the file's sources are not to blame
 		return l.retry(err, wait, again && !l.mayUseOld(err))
 	}
 	resolved := *c

@@ -40,8 +40,8 @@ type Request struct {
 type Company interface {
 	// Connect takes a place for one more, and returns what gives it back.
 	Connect() (release func(), ok bool)
-	// Crowded reports whether others wait for a place that one of them has.
-	Crowded() bool
+	// Crowded returns how many of them should be given back to others.
+	Crowded() int
 	// Refused is told of a refusal of one of them.
 	Refused(*StatusError)
 }
