@@ -49,9 +49,11 @@ type counter struct {
 // lockTries is how often is tried to get the lock, for some 200 ms. It is needed
 // for microseconds; who has it for longer was stopped, or the machine is at its
 // end. Tries are counted and not the time, in which we may have been stopped
-// ourselves. Then nobody waits for it for frozenTime.
+// ourselves. While others get the lock, it goes on for lockRounds times as long.
+// Then nobody waits for it for frozenTime.
 const (
 	lockTries  = 200
+	lockRounds = 50
 	frozenTime = 2 * time.Second
 )
 
@@ -241,8 +243,10 @@ func (c *counter) open() error {
 
 var errLockHeld = errors.New("somebody holds the lock of the count and does not go on")
 
-// await takes the lock, which somebody may have for a moment.
+// await takes the lock, which somebody may have for a moment. As long as others get
+// it, and change the count, nobody is stuck.
 func (c *counter) await() error {
+	seen, rounds := int64(-1), 0
 	for try := 0; ; try++ {
 		locked, err := tryLock(c.file)
 		switch {
@@ -255,10 +259,18 @@ func (c *counter) await() error {
 		case try < 10:
 			runtime.Gosched()
 			continue
-		}
-		if now := time.Now(); now.Before(c.frozen) || try > lockTries {
-			c.frozen = now.Add(frozenTime)
+		case time.Now().Before(c.frozen):
 			return errLockHeld
+		case try == 10 || try > lockTries:
+			l, _ := c.readFile() // of what is just being written, whatever it says
+			if try > lockTries && (l.changes == seen || rounds == lockRounds) {
+				c.frozen = time.Now().Add(frozenTime)
+				return errLockHeld
+			}
+			if try > lockTries {
+				try, rounds = 10, rounds+1
+			}
+			seen = l.changes
 		}
 		time.Sleep(min(20*time.Microsecond<<min(try-10, 6), time.Millisecond))
 	}
