@@ -39,6 +39,11 @@ func (e *entries) compact(ctx context.Context) error {
 	if errors.Is(err, journal.ErrBusy) {
 		return nil
 	}
+	if _, ok := e.fsys.(rootFs); !ok && err == nil { // nothing tells the new file from the old one
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.reread()
+	}
 	return err
 }
 
