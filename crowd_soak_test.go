@@ -5,9 +5,9 @@ package dlmanager
 import "testing"
 
 func TestManyProcessesKeepTheLimitForLong(t *testing.T) {
-	crowding{processes: 8, files: 10_000}.run(t)
+	crowding{processes: 8, files: 10_000, strict: true}.run(t)
 }
 
 func TestTheCountOutlivesManyKills(t *testing.T) {
-	crowding{processes: 8, files: 2_000, kills: 200}.run(t)
+	crowding{processes: 8, files: 2_000, kills: 200, strict: true}.run(t)
 }
