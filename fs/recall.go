@@ -16,7 +16,7 @@ type listed struct {
 func (e *entries) beginListing(ctx context.Context) listed {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.catchUp(ctx) != nil { // there is none, or not all of it could be read: then it knows less
+	if e.whole(ctx) != nil { // there is none, or not all of it could be read: then it knows less
 		return listed{turn: -1}
 	}
 	e.index.unsee()
@@ -30,7 +30,7 @@ func (e *entries) recall(names []string, known func(i int, size int64, used time
 	defer e.mu.Unlock()
 	for i, name := range names {
 		h := e.index.hashOf(name)
-		if k, ok := e.index.get(h); ok && !k.used.After(now) {
+		if k, ok := e.index.get(h); ok && !k.isGone() && !k.used.After(now) {
 			e.index.see(h)
 			known(i, k.size, k.used)
 		}
@@ -44,5 +44,6 @@ func (e *entries) endListing(begun listed) {
 	defer e.mu.Unlock()
 	if e.turn == begun.turn {
 		e.index.keepSeen(begun.end)
+		e.save(context.Background())
 	}
 }
