@@ -27,7 +27,8 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 // lookFor is look for one who does not insist on fetching it.
 func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 	info, err := m.dir.Stat(d.name)
-	if errors.Is(err, os.ErrNotExist) {
+	d.absent = errors.Is(err, os.ErrNotExist)
+	if d.absent {
 		m.limit.forget(m.shelf, d.name) // somebody else removed it
 		return nil, nil
 	}
@@ -47,9 +48,7 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 
 // use records the use of the file that the download found.
 func (m *DownloadManager) use(d *Download, info fs.Info) error {
-	now := time.Now()
-	m.dir.Touch(d.name, info, now)
-	m.limit.add(m.shelf, d.name, info.Size, now)
+	m.noteUse(d.name, info)
 	if d.cfg.mode&0o111 != 0 {
 		return m.dir.MakeExecutable(d.name, info)
 	}
@@ -165,10 +164,7 @@ func (m *DownloadManager) lookAgain(ctx context.Context, d *Download, waited boo
 // hold keeps the file that the download replaces from being evicted, and
 // returns what ends that and gives back the place in the queue.
 func (m *DownloadManager) hold(d *Download, t *ticket) (release func()) {
-	unhold := func() {}
-	if m.limit != nil {
-		unhold = m.limit.hold(m.shelf, d.name)
-	}
+	unhold := m.holdName(d.name)
 	return func() {
 		unhold()
 		t.leave()
@@ -201,8 +197,12 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 	m.taken(d, partial)
 	// Under the lock nobody else is fetching it: either the file is there, or it
 	// has to be fetched here.
+	d.absent = false
 	info, err := m.lookUnderLock(d, c)
 	if info == nil && err == nil {
+		if d.absent {
+			partial.IsNew()
+		}
 		return partial, nil, nil
 	}
 	if err != nil {
@@ -298,13 +298,17 @@ func (m *DownloadManager) record(d *Download, e fs.Entry) {
 	}
 }
 
-func (m *DownloadManager) open(d *Download) (afero.File, error) { return m.dir.Open(d.name) }
+func (m *DownloadManager) open(ctx context.Context, d *Download) (afero.File, error) {
+	f, _, err := m.dir.Lease(ctx, d.name)
+	return f, err
+}
 
 func (m *DownloadManager) leave(d *Download) {
 	key := fs.Fold(d.name)
 	m.mu.Lock()
 	p := m.waits[d]
 	delete(m.waits, d)
+	delete(m.callers, d)
 	if m.inFlight[key] == d {
 		delete(m.inFlight, key)
 		if _, atWork := m.waits[p.earlier]; atWork {

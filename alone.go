@@ -59,7 +59,7 @@ func (a *alone) entry(*Download, *fs.Info) (fs.Entry, bool) { return fs.Entry{},
 
 func (a *alone) record(*Download, fs.Entry) {}
 
-func (a *alone) open(d *Download) (afero.File, error) { return a.fs.Open(d.dest) }
+func (a *alone) open(_ context.Context, d *Download) (afero.File, error) { return a.fs.Open(d.dest) }
 
 func (a *alone) leave(*Download) {}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -19,6 +20,9 @@ import (
 // millionEnv makes the benchmarks of large caches build one of a million files as
 // well: a minute, and 2 GiB of memory where /dev/shm is.
 const millionEnv = "DLMANAGER_BENCH_MILLION"
+
+// commandEnv is the path of dlm, for the benchmark of the whole command.
+const commandEnv = "DLMANAGER_BENCH_DLM"
 
 func cacheSizes() []int {
 	sizes := []int{1_000, 100_000}
@@ -102,6 +106,7 @@ func BenchmarkCache(b *testing.B) {
 			b.Run("open-journal", c.benchOpen)
 			b.Run("read-journal", c.benchRead)
 			b.Run("hit", c.benchHit)
+			b.Run("command", c.benchCommand)
 			b.Run("touch", c.benchTouch)
 			b.Run("lookup", c.benchLookup)
 			b.Run("register", c.benchRegister)
@@ -180,6 +185,27 @@ func (c *benchCache) benchHit(b *testing.B) {
 		}
 	}
 	require.NoError(b, m.Close())
+}
+
+// benchCommand is a whole run of the command that commandEnv names, for a file that
+// is there.
+func (c *benchCache) benchCommand(b *testing.B) {
+	command := os.Getenv(commandEnv)
+	if command == "" {
+		b.Skip("there is no command in $" + commandEnv)
+	}
+	name, err := TreeName(benchURL)
+	require.NoError(b, err)
+	m := c.open(b)
+	require.NoError(b, os.MkdirAll(filepath.Dir(filepath.Join(c.dir, name)), 0o777))
+	c.make(b, m.dir, name, c.used)
+	require.NoError(b, m.Close())
+	for b.Loop() {
+		if out, err := exec.Command(command, "get", "--cache-dir", c.dir, benchURL).CombinedOutput(); err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+	}
+	require.NoError(b, os.Remove(filepath.Join(c.dir, name)))
 }
 
 // benchTouch is what a hit adds when the last use is not of just now.

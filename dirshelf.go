@@ -33,7 +33,7 @@ func (s *dirShelf) stat(name string) (size int64, lastUse time.Time, err error) 
 
 func (s *dirShelf) remove(name string) error {
 	if !fs.IsLeftover(name) {
-		return s.dir.Remove(name)
+		return s.dir.Evict(name)
 	}
 	err := s.dir.RemoveLeftover(name)
 	if errors.Is(err, fs.ErrHeld) { // by who goes on with it, and accounts for it

@@ -14,6 +14,11 @@
 // ask for one name make one request. [NewDownload] fetches one file to a path of
 // your own, without a cache.
 //
+// [DownloadManager.Get] is Download, Wait and opening the file in one, and
+// [DownloadManager.Open] opens what is there. No process evicts a [File] until it is
+// closed, so that its path can be handed on and executed; it costs an open
+// descriptor.
+//
 // # What it promises
 //
 // A file under its final name is whole, and has the checksum that was asked for
@@ -47,9 +52,10 @@
 //
 // Where the file system has no locks, and when a process is frozen for longer than
 // the stall time-out, two processes may each fetch a file; the result is whole all
-// the same. Each process counts what it knows of the directory against the limit,
+// the same; nor does an open file protect anything there. Each process counts what it knows of the directory against the limit,
 // so that several of them together may exceed it by what they fetch at once. A path
-// that was handed out is not protected from eviction beyond the grace time.
+// that was handed out is not protected from eviction beyond the grace time, unless
+// the file is open.
 //
 // A close-delimited body (HTTP/1.0) has no proof of its end; [Result].Verified
 // is false then, unless a checksum was given.

@@ -27,6 +27,7 @@ type Download struct {
 	site    site
 	mirrors []*url.URL
 	mirror  int  // which source is asked: 0 for the URL; the goroutine's
+	absent  bool // nothing had its name when that was last looked for; the goroutine's
 	stale   bool // the file that is there is not the one that was asked for; the goroutine's
 
 	observers observers
@@ -45,6 +46,7 @@ type Download struct {
 	over     bool          // the outcome stands
 	done     chan struct{} // closed after the finished hook; made when first asked for
 	closed   bool          // done is closed, or will be closed when made
+	modTime  int64         // of the file that it brought or found, in Unix nanoseconds
 }
 
 // site is where a download takes place: what whoever owns it decides for it.
@@ -82,8 +84,8 @@ type site interface {
 	entry(d *Download, there *fs.Info) (fs.Entry, bool)
 	// record remembers something new of it.
 	record(d *Download, e fs.Entry)
-	// open opens the finished file.
-	open(d *Download) (afero.File, error)
+	// open opens the finished file, which is not evicted until it is closed.
+	open(ctx context.Context, d *Download) (afero.File, error)
 	// leave is told that the outcome stands, before the finished hook.
 	leave(d *Download)
 	// gone is told that the hook is over; it must call d.close.
@@ -256,18 +258,22 @@ func (d *Download) Cancel() { d.halt(ErrCanceled) }
 // what a later call can go on from.
 func (d *Download) Interrupt() { d.halt(ErrInterrupted) }
 
-func (d *Download) halt(why error) {
+func (d *Download) halt(why error) { d.decide(why)() }
+
+// decide settles that the download is to end, so that nobody joins it any more,
+// and returns what ends it.
+func (d *Download) decide(why error) (abort func()) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.over || (d.stop != nil && why != ErrCanceled) {
-		d.mu.Unlock()
-		return
+		return func() {}
 	}
 	d.stop = why
-	abort := d.abort
-	d.mu.Unlock()
-	if abort != nil {
-		abort(why)
+	cancel := d.abort
+	if cancel == nil {
+		return func() {} // live looks for it
 	}
+	return func() { cancel(why) }
 }
 
 // joinable reports whether the download is on its way to its file: its end has
@@ -352,15 +358,37 @@ func (d *Download) Result() Result {
 
 // CopyTo waits for the download and copies its file to the path dst, outside the
 // cache: whole or not at all, in place of a file that is there. Missing folders
-// are made; perm counts before the umask. The copy is flushed as WithSync says.
+// are made; perm counts before the umask. The copy is flushed as WithSync says. If
+// the file was removed meanwhile, it is ErrNotCached.
 func (d *Download) CopyTo(ctx context.Context, dst string, perm os.FileMode) error {
 	if err := d.WaitContext(ctx); err != nil {
 		return err
 	}
-	src, err := d.site.open(d)
+	src, err := d.site.open(ctx, d)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("copy %s: %w", d.dest, ErrNotCached)
+	}
 	if err != nil {
 		return err
 	}
 	defer src.Close() // read-only: nothing to lose
 	return fs.CopyTo(ctx, src, d.cfg.fs, dst, perm, d.cfg.sync)
+}
+
+// brought reports whether the file that is there now may be given to who asked
+// for this download: with a checksum only the one that has it.
+func (d *Download) brought(info fs.Info) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.check == nil {
+		return true
+	}
+	info.ModTime = time.Unix(0, info.ModTime.UnixNano()) // as d.modTime was, also where that overflows
+	return info.Is(d.result.Bytes, time.Unix(0, d.modTime))
+}
+
+func (d *Download) setModTime(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.modTime = t.UnixNano()
 }

@@ -38,6 +38,8 @@ var (
 	// ErrFormat is matched when a cache directory was made by a newer program, or
 	// its mark cannot be read.
 	ErrFormat = fs.ErrFormat
+	// ErrNotCached is matched when a file is not in the cache, or not any more.
+	ErrNotCached = errors.New("not in the cache")
 	// ErrNotFound is matched by a StatusError with 404 or 410.
 	ErrNotFound = errors.New("not found")
 	// ErrTooLarge is matched when a body is larger than WithMaxSize allows.

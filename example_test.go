@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -103,6 +104,63 @@ func ExampleDownload_CopyTo() {
 	text, err := os.ReadFile(tool)
 	fmt.Print(string(text), err)
 	// Output:
+	// #!/bin/sh
+	// echo hello
+	// <nil>
+}
+
+func ExampleDownloadManager_Get() {
+	url, dir, done := origin()
+	defer done()
+	m, err := dlmanager.NewDownloadManager(dir, dlmanager.WithSizeLimit(10<<30))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	// The file is in the cache, and stays there, until it is closed.
+	f, err := m.Get(context.Background(), url+"/tool", "bin/tool", dlmanager.WithMode(0o777))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer f.Close()
+	fmt.Println(f.Name(), f.Size(), filepath.Base(f.Path()))
+	_, err = f.WriteTo(os.Stdout)
+	fmt.Println(err)
+	// Output:
+	// bin/tool 21 tool
+	// #!/bin/sh
+	// echo hello
+	// <nil>
+}
+
+func ExampleDownloadManager_Open() {
+	url, dir, done := origin()
+	defer done()
+	m, err := dlmanager.NewDownloadManager(dir)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	if _, err := m.Open("tool"); errors.Is(err, dlmanager.ErrNotCached) {
+		fmt.Println("not there yet")
+	}
+	if err := m.Download(url+"/tool", "tool").Wait(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	f, err := m.Open("tool")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	fmt.Print(string(text), err)
+	// Output:
+	// not there yet
 	// #!/bin/sh
 	// echo hello
 	// <nil>

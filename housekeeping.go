@@ -17,6 +17,7 @@ type housekeeping struct {
 	cancel context.CancelFunc
 	over   chan struct{} // closed when the goroutine has ended
 	ready  chan struct{} // closed when it is known what the directory holds, or never will be
+	exact  atomic.Bool   // the next look at the files is to be at each of them
 	added  atomic.Bool   // there is a reason to evict once more at Close
 }
 
@@ -82,15 +83,16 @@ func (h *housekeeping) serve(ctx context.Context) {
 		case <-tick:
 			h.evict(ctx)
 		case <-list.C:
+			h.exact.Store(true)
 			h.report("list the cache directory", h.m.limit.relist(ctx, h.m.shelf, !h.counted()))
 		}
 	}
 }
 
-// listEvery is how often the names are listed while a manager is open, should
-// others add or remove files behind the back of the count. Of a million files that
-// takes a second or two of each hour, and what is missed meanwhile is noticed when
-// it is asked for or its turn to go comes.
+// listEvery is how often the files are listed and counted while a manager is open,
+// should others add or remove files behind the back of the count, or have died. Of a
+// million files that takes some seconds of each hour, and what is missed meanwhile is
+// noticed when it is asked for or its turn to go comes.
 const listEvery = time.Hour
 
 // ageInterval is how often files are gone through for their age: often enough
@@ -102,11 +104,15 @@ func ageInterval(age time.Duration) time.Duration {
 // keep registers a partial file that is left for who goes on with it.
 func (h *housekeeping) keep(l fs.Leftover) { h.m.limit.addSpare(h.m.shelf, l) }
 
+// manyFiles is from how many files on that are in the journal it is worth while not
+// to look at each: below, that takes some twenty milliseconds, and says more.
+const manyFiles = 10_000
+
 // load registers the files that are there. What it does not have to count it does
-// not have to look at: then what the journal knows of a file will do.
+// not have to look at, if there are many: then what the journal knows will do.
 func (h *housekeeping) load(ctx context.Context) error {
 	m := h.m
-	if !isRecent(m.dir.Usage(), time.Now()) {
+	if h.exact.Swap(false) || !isRecent(m.dir.Usage(), time.Now()) || m.dir.Remembered(ctx) < manyFiles {
 		return h.count(ctx)
 	}
 	err := m.dir.Leftovers(ctx, time.Now(), h.keep)
@@ -144,8 +150,11 @@ func (h *housekeeping) evict(ctx context.Context) {
 
 func (h *housekeeping) isAgeDue() bool {
 	age := h.m.cfg.maxAge
-	since := time.Since(h.m.dir.LastUsage().Aged)
-	return age > 0 && (since < 0 || since >= ageInterval(age))
+	if age <= 0 {
+		return false
+	}
+	since := time.Since(h.m.dir.Usage().Aged)
+	return since < 0 || since >= ageInterval(age)
 }
 
 func (h *housekeeping) report(what string, err error) {

@@ -150,6 +150,7 @@ func (d *Download) found(info fs.Info, e fs.Entry, known bool) (Result, error) {
 	}
 	d.meter.total.Store(info.Size)
 	d.meter.current.Store(info.Size)
+	d.setModTime(info.ModTime)
 	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: !e.Unproven || d.checked()}
 	result.CRC32C, result.ETag, result.LastModified = e.CRC32C, e.ETag, e.LastModified
 	result.Digest = firstDigest(e.Digests)
@@ -396,6 +397,7 @@ func (l *life) land() step {
 	if err := l.commit(); err != nil {
 		return l.fail(err)
 	}
+	l.setModTime(modTime)
 	result := Result{
 		Origin: OriginFetched, Bytes: l.fetched.N, ResumedFrom: l.resumed, WireBytes: l.wire, CRC32C: l.fetched.CRC32C,
 		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL,

@@ -33,9 +33,13 @@ type DownloadManager struct {
 	inFlight map[string]*Download   // by folded name: who asks for one of these joins it
 	alive    map[*Download]struct{} // in flight, or in their finished hook
 	waits    map[*Download]pending  // what those in flight have to wait for first
+	callers  map[*Download]int      // how many want those that nobody has for good; see attend
+	files    map[*File]struct{}     // open
 	failures failures               // since the last Wait
 	shut     chan struct{}          // closed when Close has begun; nil before
 	closeErr error
+
+	leasing sync.WaitGroup // who is about to open a file; nobody begins after shut was made
 }
 
 // NewDownloadManager returns a manager of the cache directory dir, which is made
@@ -64,6 +68,8 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		inFlight: map[string]*Download{},
 		alive:    map[*Download]struct{}{},
 		waits:    map[*Download]pending{},
+		callers:  map[*Download]int{},
+		files:    map[*File]struct{}{},
 	}
 	if cfg.defaults.client == nil {
 		m.own = &http.Client{Transport: NewTransport()}
@@ -121,21 +127,35 @@ func (m *DownloadManager) chooseLimit() *PersistLimit {
 //
 // Of the options of one who joins, only WithProgress and WithChecksum count.
 func (m *DownloadManager) Download(url, name string, opts ...DownloadOption) *Download {
+	own := m.newDownload(url, opts)
+	d := m.start(own, name, false)
+	if d != own && own.cfg.progress != nil {
+		d.OnProgress(own.cfg.progress)
+	}
+	return d
+}
+
+func (m *DownloadManager) newDownload(url string, opts []DownloadOption) *Download {
 	d := &Download{site: m}
 	cfg := m.cfg.defaults
 	for _, o := range opts {
 		o.applyDownload(&cfg)
 	}
 	d.init(url, cfg)
+	return d
+}
+
+// start makes d the download of name and starts it, unless there is nothing to do,
+// or returns the one in flight. Of who asks is counted whether he may leave.
+func (m *DownloadManager) start(d *Download, name string, mayLeave bool) *Download {
 	if err := m.locate(d, name); err != nil {
 		return m.refuse(d, err)
 	}
-	if running, err := m.claim(d); err != nil {
+	running, err := m.claim(d, mayLeave)
+	switch {
+	case err != nil:
 		return m.refuse(d, err)
-	} else if running != nil {
-		if cfg.progress != nil {
-			running.OnProgress(cfg.progress)
-		}
+	case running != nil:
 		return running
 	}
 	m.lookOrStart(d)
@@ -169,7 +189,7 @@ func (m *DownloadManager) locate(d *Download, name string) error {
 // claim makes d the download of its name, or returns the one that is. From here
 // on until leave, whoever asks for the name joins d: there is no gap between
 // looking whether it is in flight, whether it is on disk, and starting it.
-func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
+func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, err error) {
 	key := fs.Fold(d.name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -185,6 +205,7 @@ func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
 		case other.joinable():
 			switch other.join(d.check) {
 			case agrees:
+				m.want(other, mayLeave)
 				return other, nil
 			case conflicts:
 				return nil, ErrChecksumConflict
@@ -195,6 +216,9 @@ func (m *DownloadManager) claim(d *Download) (running *Download, err error) {
 	d.state = StateQueued // nobody else knows d yet; the manager alone starts it
 	m.inFlight[key] = d
 	m.alive[d] = struct{}{}
+	if mayLeave {
+		m.callers[d] = 1
+	}
 	return nil, nil
 }
 
@@ -323,9 +347,9 @@ func (m *DownloadManager) Shutdown(ctx context.Context) error {
 	return errors.Join(cut, m.Close())
 }
 
-// Close interrupts what is in flight, waits for it, evicts once more if anything
-// was added, and releases the directory. The second and later calls wait for the
-// first and return what it returned.
+// Close interrupts what is in flight, waits for it, closes the files of Get and
+// Open, evicts once more if there is a reason to, and releases the directory. The
+// second and later calls wait for the first and return what it returned.
 func (m *DownloadManager) Close() error {
 	m.mu.Lock()
 	m.closed = true
@@ -347,7 +371,8 @@ func (m *DownloadManager) Close() error {
 func (m *DownloadManager) close() error {
 	m.Interrupt(nil)
 	_ = m.idle(context.Background()) // which never ends
-	err := m.house.stop()
+	err := m.closeFiles()
+	err = errors.Join(err, m.house.stop())
 	m.limit.forgetShelf(m.shelf)
 	if m.own != nil {
 		m.own.CloseIdleConnections()

@@ -3,6 +3,7 @@ package dlmanager
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,6 +35,35 @@ func BenchmarkHit(b *testing.B) {
 						b.StartTimer()
 					}
 					if err := m.Download("https://example.com/file", name).Wait(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkLease is what a lease costs: a file that is there, opened with it and
+// closed, by Open and by Get; and for comparison opened by its path.
+func BenchmarkLease(b *testing.B) {
+	for _, name := range []string{"name", "some/folder/name"} {
+		m := newManager(b, WithSizeLimit(1<<30))
+		dest := m.dir.Path(name)
+		require.NoError(b, os.MkdirAll(filepath.Dir(dest), 0o777))
+		require.NoError(b, os.WriteFile(dest, []byte("x"), 0o666))
+		for how, open := range map[string]func() (io.Closer, error){
+			"path": func() (io.Closer, error) { return os.Open(dest) },
+			"Open": func() (io.Closer, error) { return m.Open(name) },
+			"Get":  func() (io.Closer, error) { return m.Get(b.Context(), "https://example.com/file", name) },
+		} {
+			b.Run(fmt.Sprintf("folders=%d/%s", strings.Count(name, "/"), how), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					f, err := open()
+					if err != nil {
+						b.Fatal(err)
+					}
+					if err := f.Close(); err != nil {
 						b.Fatal(err)
 					}
 				}

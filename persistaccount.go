@@ -85,14 +85,14 @@ func (p *PersistLimit) crowded() bool { return p.ordinary() > p.limit }
 // enter registers a file, or updates what is known of it.
 func (p *PersistLimit) enter(d *limitDir, name string, size int64, used time.Time) {
 	size = accounted(size)
-	f := d.files[name]
+	f := d.files.get(name)
 	if f == nil {
 		if !d.tracked {
 			d.remember(name, used)
 			return
 		}
 		f = &limitFile{dir: d, name: name, size: size, used: nanos(used), held: d.holds[name] > 0, round: d.listing.round}
-		d.files[name] = f
+		d.files.put(f)
 		p.files++
 		p.countFile(f, 1)
 		p.rank.insert(f)
@@ -122,7 +122,7 @@ func (p *PersistLimit) drop(f *limitFile) {
 		return
 	}
 	f.gone = true
-	delete(f.dir.files, f.name)
+	f.dir.files.remove(f)
 	p.files--
 	if f.spare {
 		f.dir.spares--
@@ -133,11 +133,11 @@ func (p *PersistLimit) drop(f *limitFile) {
 
 // dropAll takes all files of d out of the accounts.
 func (p *PersistLimit) dropAll(d *limitDir) {
-	for _, f := range d.files {
+	for f := range d.files.all() {
 		f.gone = true
 		p.files--
 		p.countFile(f, -1)
 	}
-	d.files, d.spares = nil, 0
+	d.files, d.spares = fileSet{}, 0
 	p.rank.rebuild() // one by one would cost a logarithm each
 }

@@ -30,7 +30,8 @@ func (r *room) claim(ctx context.Context) error {
 	var seen int64
 	var since time.Time
 	for wait := firstRoomWait; ; wait = min(2*wait, mostRoomWait) {
-		if err := p.makeRoom(ctx, p.lacking(r.common, need)); err != nil {
+		again, err := p.tryMakeRoom(ctx, p.lacking(r.common, need))
+		if err != nil {
 			return err
 		}
 		if r.note(false) {
@@ -40,7 +41,7 @@ func (r *room) claim(ctx context.Context) error {
 		if u.Changes != seen {
 			seen, since = u.Changes, time.Now()
 		}
-		if u.Reserved <= u.Waiting || time.Since(since) > roomPatience {
+		if u.Reserved <= u.Waiting && !again || time.Since(since) > roomPatience {
 			r.note(true) // nobody at work is going to give room back
 			p.tellExceeded()
 			return nil

@@ -119,7 +119,7 @@ func (p *PersistLimit) setLimit(bytes int64) {
 	p.bytes, p.reserved = tally{}, tally{}
 	for _, d := range p.everyDir() {
 		d.bytes, d.reserved = tally{}, tally{}
-		for _, f := range d.files {
+		for f := range d.files.all() {
 			p.countFile(f, 1)
 		}
 		for r := range d.rooms {
@@ -181,8 +181,8 @@ func (p *PersistLimit) relist(ctx context.Context, s shelf, always bool) error {
 
 // outdated reports whether a look at all files is worth while before f goes, or nil
 // because no candidate is left: others have added files since the last one that
-// may be older. Looking takes a twentieth of the time at most.
-func (d *limitDir) outdated(f *limitFile, now time.Time) bool {
+// may be older.
+func (d *limitDir) outdated(f *limitFile) bool {
 	if !d.listing.done {
 		return true
 	}
@@ -190,13 +190,16 @@ func (d *limitDir) outdated(f *limitFile, now time.Time) bool {
 	if !ok { // each process goes by what it knows
 		return false
 	}
-	if now.Sub(d.listing.ended) < 20*d.listing.took {
-		return false
-	}
 	if f == nil {
 		return u.Bytes != d.bytes.all
 	}
 	return f.dir == d && f.used >= d.listing.at && u.Others != d.listing.others
+}
+
+// mayList reports whether the last look at all files is long enough ago: looking
+// takes a twentieth of the time at most.
+func (d *limitDir) mayList(now time.Time) bool {
+	return !d.listing.done || now.Sub(d.listing.ended) >= 20*d.listing.took
 }
 
 // listDir looks at all files of the directory.
@@ -226,14 +229,10 @@ func (e *pass) listDir(ctx context.Context, d *limitDir) error {
 	if err != nil { // of single folders; what could be read is in
 		e.errs = append(e.errs, err)
 	} else {
-		for _, f := range d.files {
-			if f.round != d.listing.round {
-				p.drop(f)
-			}
-		}
+		p.dropUnseen(d)
 	}
 	for name, used := range d.recent {
-		if f := d.files[name]; f != nil {
+		if f := d.files.get(name); f != nil {
 			p.rank.raise(f, used)
 		}
 	}
@@ -241,6 +240,24 @@ func (e *pass) listDir(ctx context.Context, d *limitDir) error {
 	d.listing.done, d.listing.others = true, others
 	d.listing.took, d.listing.ended = time.Since(began), time.Now()
 	return nil
+}
+
+// unseenAtOnce is how many files are gone through before somebody else gets mu: some
+// hundred microseconds, so that no hit waits for a million of them.
+const unseenAtOnce = 1 << 14
+
+// dropUnseen takes out the files that were not there when the directory was listed.
+// It gives up mu now and then.
+func (p *PersistLimit) dropUnseen(d *limitDir) {
+	for from := 0; from < d.files.places(); from += unseenAtOnce {
+		for _, f := range d.files.some(from, unseenAtOnce) {
+			if f.round != d.listing.round {
+				p.drop(f)
+			}
+		}
+		p.mu.Unlock()
+		p.mu.Lock()
+	}
 }
 
 // listWhere lists the directories of which too little is known for what the pass
@@ -278,10 +295,12 @@ func (e *pass) unlisted() *limitDir {
 		_, known := d.reading()
 		switch {
 		case e.listed[d]: // once a pass is enough
-		case !known && d.common[0].usage().Changes > 0 && now.Sub(d.listing.ended) > 20*d.listing.took:
-			return d // the count was lost
-		case pressing && !d.listing.done, short && d.outdated(f, now):
-			return d
+		case !known && d.common[0].usage().Changes > 0, // the count was lost
+			pressing && !d.listing.done, short && d.outdated(f):
+			if d.mayList(now) {
+				return d
+			}
+			e.deferred = e.deferred || f == nil
 		}
 	}
 	return nil

@@ -34,17 +34,20 @@ type passMode struct {
 // pass is one walk along the candidates: pick one, look at it, remove it, until
 // the limit is kept or nobody is left. Only the holder of the turn runs one.
 type pass struct {
-	p       *PersistLimit
-	mode    passMode
-	now     int64
-	short   int64 // bytes that are still to be evicted whatever the limit
-	freed   int64 // bytes
-	listed  map[*limitDir]bool
-	saved   int // candidates that turned out to be used or changed
-	removed []removedFrom
-	errs    []error
-	telling []shelf // to be told that the limit is exceeded
-	usage   LimitUsage
+	p      *PersistLimit
+	mode   passMode
+	now    int64
+	short  int64 // bytes that are still to be evicted whatever the limit
+	freed  int64 // bytes
+	listed map[*limitDir]bool
+	// deferred says that nothing was left to evict of what is known, and that it is
+	// too early to look for more.
+	deferred bool
+	saved    int // candidates that turned out to be used or changed
+	removed  []removedFrom
+	errs     []error
+	telling  []shelf // to be told that the limit is exceeded
+	usage    LimitUsage
 }
 
 type removedFrom struct {
@@ -110,12 +113,21 @@ func (p *PersistLimit) runPass(ctx context.Context, mode passMode) (*pass, error
 // makeRoom evicts for a download, and at least short bytes: what cannot be removed
 // is not its failure. What is left to do may be done in the background.
 func (p *PersistLimit) makeRoom(ctx context.Context, short int64) error {
+	_, err := p.tryMakeRoom(ctx, short)
+	return err
+}
+
+// tryMakeRoom is makeRoom that says whether it is worth while to try again soon.
+func (p *PersistLimit) tryMakeRoom(ctx context.Context, short int64) (again bool, err error) {
 	e, err := p.evict(ctx, passMode{short: short})
 	p.warn(e)
-	if e != nil && e.freed > 0 {
+	if e == nil {
+		return false, err
+	}
+	if e.freed > 0 {
 		p.nudge()
 	}
-	return err
+	return e.deferred, err
 }
 
 // warn logs what went wrong in a pass.
@@ -277,7 +289,7 @@ func (e *pass) mayBeSaved() bool {
 func (e *pass) settle(v victim, err error) {
 	p, f := e.p, v.file
 	p.mu.Lock()
-	now := f.dir.files[f.name]
+	now := f.dir.files.get(f.name)
 	changed := now != nil && (now != f || f.version != v.version)
 	switch {
 	case f.gone || changed:
@@ -370,7 +382,7 @@ func (e *pass) recount() {
 // meanwhile is looked at again. A file that cannot be looked at stays as it is.
 func (p *PersistLimit) recheck(d *limitDir, name string) {
 	for {
-		f := d.files[name]
+		f := d.files.get(name)
 		if f == nil {
 			return
 		}
@@ -381,7 +393,7 @@ func (p *PersistLimit) recheck(d *limitDir, name string) {
 		p.mu.Lock()
 		p.inUse = nil
 		p.idle.Broadcast()
-		if d.files[name] != f || f.version != version {
+		if d.files.get(name) != f || f.version != version {
 			continue
 		}
 		switch {

@@ -260,7 +260,7 @@ func TestAFileLargerThanTheLimitDoesNotEmptyTheCache(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "abcdef", s.left())
 	require.Len(t, s.told, 1)
-	assert.Equal(t, LimitUsage{Files: 6, Bytes: 60, Reserved: 1000, Limit: 60, Over: 1000}, s.told[0])
+	assert.Equal(t, LimitUsage{Files: 6, Bytes: 60, Reserved: 1000, Limit: 60, Over: 1000, Newest: 20, Why: []Reason{ReasonReserved, ReasonFileLimit}}, s.told[0])
 
 	s.put("x", 1000, minute(20))
 	r.land("x", 1000, minute(20), -1)

@@ -137,10 +137,11 @@ func (p *PersistLimit) check(t *testing.T) {
 			continue
 		}
 		seen[d] = true
-		for name, f := range d.files {
+		for f := range d.files.all() {
+			name := f.name
 			files++
 			bytes.change(f.size, p.limit, 1)
-			require.Equal(t, name, f.name)
+			require.Same(t, f, d.files.get(name))
 			require.False(t, f.gone || f.busy, name)
 			require.Equal(t, d.holds[name] > 0, f.held, name)
 			if f.newest {

@@ -54,7 +54,7 @@ func TestRankingAgainstASort(t *testing.T) {
 		}
 		p.check(t)
 		var all []*limitFile
-		for _, f := range p.dirs[s].files {
+		for f := range p.dirs[s].files.all() {
 			all = append(all, f)
 		}
 		slices.SortFunc(all, func(a, b *limitFile) int { return int(b.used - a.used) })

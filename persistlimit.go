@@ -99,7 +99,7 @@ type limitDir struct {
 	tracked  bool             // files are registered; else nobody has had to choose among them
 	recent   map[string]int64 // while they are not: their last uses
 	listing  listing          // the last one
-	files    map[string]*limitFile
+	files    fileSet
 	spares   int // of files
 	rooms    map[*room]struct{}
 	bytes    tally          // of files
@@ -140,7 +140,7 @@ func (p *PersistLimit) settleLimit(bytes int64) {
 
 func newLimitDir(s shelf, root string) *limitDir {
 	d := &limitDir{
-		root: root, files: map[string]*limitFile{}, holds: map[string]int{}, rooms: map[*room]struct{}{},
+		root: root, holds: map[string]int{}, rooms: map[*room]struct{}{},
 	}
 	d.add(s)
 	d.tracked = len(d.common) == 0
@@ -222,9 +222,9 @@ func (p *PersistLimit) add(s shelf, name string, size int64, used time.Time) {
 func (p *PersistLimit) addSpare(s shelf, l fs.Leftover) {
 	d := p.lockDir(s)
 	defer p.unlock()
-	p.drop(d.files[l.Name])
+	p.drop(d.files.get(l.Name))
 	f := &limitFile{dir: d, name: l.Name, size: accounted(l.Size), spare: true, round: d.listing.round}
-	d.files[l.Name] = f
+	d.files.put(f)
 	p.files++
 	d.spares++
 	p.countFile(f, 1)
@@ -236,7 +236,7 @@ func (p *PersistLimit) touch(s shelf, name string, used time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d := p.dirs[s]; d != nil {
-		if f := d.files[name]; f != nil {
+		if f := d.files.get(name); f != nil {
 			p.rank.raise(f, nanos(used))
 		}
 	}
@@ -247,7 +247,7 @@ func (p *PersistLimit) forget(s shelf, name string) {
 	p.mu.Lock()
 	defer p.unlock()
 	if d := p.dirs[s]; d != nil {
-		p.drop(d.files[name])
+		p.drop(d.files.get(name))
 	}
 }
 
@@ -279,7 +279,7 @@ func (p *PersistLimit) hold(s shelf, name string) (release func()) {
 	d := p.lockDir(s)
 	defer p.mu.Unlock()
 	d.holds[name]++
-	if f := d.files[name]; f != nil {
+	if f := d.files.get(name); f != nil {
 		f.held = true
 		p.rank.unlist(f)
 	}
@@ -303,7 +303,7 @@ func (p *PersistLimit) endHold(d *limitDir, name string) bool {
 		return false
 	}
 	delete(d.holds, name)
-	f := d.files[name]
+	f := d.files.get(name)
 	if f == nil {
 		return false
 	}
@@ -344,8 +344,8 @@ func (p *PersistLimit) lockDir(s shelf) *limitDir {
 
 // moveInto gives d the plain paths that lie in its directory.
 func (p *PersistLimit) moveInto(d *limitDir) {
-	for path, f := range p.dirs[p.plain].files {
-		if name, ok := d.nameOf(path); ok {
+	for f := range p.dirs[p.plain].files.all() {
+		if name, ok := d.nameOf(f.name); ok {
 			size, used := f.size, f.lastUse()
 			p.drop(f)
 			p.enter(d, name, size, used)

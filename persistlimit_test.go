@@ -119,7 +119,7 @@ func TestRegisteringTwiceCountsOnce(t *testing.T) {
 
 	writeUsed(t, filepath.Join(dir, "c"), 17, minute(2))
 	require.NoError(t, p.RegisterFile(filepath.Join(dir, "c")))
-	assert.Equal(t, LimitUsage{Files: 6, Bytes: 67, Limit: 60, Over: 7}, p.Usage(), "the size is read again")
+	assert.Equal(t, LimitUsage{Files: 6, Bytes: 67, Limit: 60, Over: 7, Newest: 10, Why: []Reason{ReasonFileLimit}}, p.Usage(), "the size is read again")
 
 	t.Chdir(dir)
 	require.NoError(t, p.RegisterFile("c"))

@@ -30,7 +30,7 @@ func (p *PersistLimit) usage() LimitUsage {
 		}
 		u.Files += int(all.Files) - d.finished()
 		u.Bytes += all.Bytes - d.bytes.all
-		u.Reserved += d.foreign().all - (all.Bytes - d.bytes.all)
+		u.Reserved += all.Reserved + all.Huge - d.reserved.all // what waits for room has none yet
 	}
 	if p.on && p.limit != noLimit {
 		u.Limit = p.limit
@@ -40,7 +40,7 @@ func (p *PersistLimit) usage() LimitUsage {
 }
 
 // finished returns how many finished files are registered.
-func (d *limitDir) finished() (n int) { return len(d.files) - d.spares }
+func (d *limitDir) finished() (n int) { return d.files.len() - d.spares }
 
 // explained is usage with the reasons, which take a look at every file.
 func (p *PersistLimit) explained() LimitUsage {
@@ -127,12 +127,12 @@ func tell(usage LimitUsage, telling []shelf) {
 
 // noteExceeded returns who is to be told, and what. It needs p.mu.
 func (p *PersistLimit) noteExceeded() (usage LimitUsage, telling []shelf) {
-	if !p.over() || p.told {
+	if p.told || p.usage().Over == 0 {
 		return usage, nil
 	}
 	p.told = true
 	for s, d := range p.dirs {
-		if s != p.plain || len(d.files) > 0 {
+		if s != p.plain || d.files.len() > 0 {
 			telling = append(telling, s)
 		}
 	}

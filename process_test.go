@@ -30,10 +30,19 @@ import (
 const helperEnv = "DLMANAGER_TEST_HELPER"
 
 // helper is the second process: DIR URL NAME, and with one more argument the file
-// is executed; or DIR URL/ COUNT for the files 0, 1, … below the URL.
+// is executed; or DIR URL/ COUNT for the files 0, 1, … below the URL; or what
+// leaseHelpers do.
 func helper(args []string) int {
 	if args[0] == "crowd" {
 		return crowd(args[1:])
+	}
+	if do := leaseHelpers[args[0]]; do != nil {
+		if err := do(args[1:]); err != nil {
+			fmt.Println("error", err)
+			return 1
+		}
+		fmt.Println("done", args[0])
+		return 0
 	}
 	if strings.HasSuffix(args[1], "/") {
 		return fetchMany(args[0], args[1], args[2])
@@ -94,15 +103,27 @@ type process struct {
 
 func startProcess(t testing.TB, args ...string) *process {
 	t.Helper()
+	p := prepareProcess(t, args...)
+	p.start(t)
+	return p
+}
+
+func prepareProcess(t testing.TB, args ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	p := &process{Cmd: exec.CommandContext(ctx, os.Args[0], args...)}
-	p.Env = append(os.Environ(), helperEnv+"=1")
+	// The race detector, where it is built in, would hold each up for a second at its end.
+	p.Env = append(os.Environ(), helperEnv+"=1", "GORACE=atexit_sleep_ms=0")
+	return p
+}
+
+func (p *process) start(t testing.TB) {
+	t.Helper()
 	pipe, err := p.StdoutPipe()
 	require.NoError(t, err)
 	p.out = bufio.NewReader(pipe)
 	require.NoError(t, p.Start())
-	return p
 }
 
 // next returns the next line of a kind, "" at the end of the output.

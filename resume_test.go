@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -356,8 +357,7 @@ func openAndClose(dir string) error {
 	if err != nil {
 		return err
 	}
-	<-m.house.ready
-	return m.Close()
+	return errors.Join(m.house.load(context.Background()), m.Close())
 }
 
 func TestLeftoversCountAndGoFirst(t *testing.T) {

@@ -171,7 +171,7 @@ var errGone = errors.New("the file was removed while it was read")
 
 // digestsOfFile reads the file that is there.
 func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, error) {
-	f, err := l.site.open(l.Download)
+	f, err := l.site.open(l.ctx, l.Download)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errGone
 	}

@@ -166,7 +166,28 @@ disk_full() {
 	check 'full disk: it went on' quiet jq -e '.origin == "resumed"' "$work/out"
 	check 'full disk: the content' cmp -s "$(jq -r .path "$work/out")" "$www/trouble/disk.bin"
 	check 'full disk: no partial file is left' no_partial "$disk/cache"
+	disk_evicts "$disk/cache"
 	trouble_cleanup
+}
+
+# disk_evicts CACHE fills the disk that holds one large file by another one. What
+# was used a moment ago goes, too, but for the newest file.
+disk_evicts() {
+	local cache=$1 old=$1/large
+	head -c 1000 /dev/urandom >"$www/trouble/small.bin"
+	rm -rf "$cache"
+	run get --cache-dir "$cache" --name large "$http/trouble/disk.bin"
+	check 'full disk, evicting: the first file fits' exited 0
+	run get --cache-dir "$cache" --name newest "$http/trouble/small.bin"
+	run get --cache-dir "$cache" "$http/trouble/killed.bin"
+	check 'full disk, evicting: exit code 6 while all may stay' exited 6
+	check 'full disk, evicting: the first file is there' test -e "$old"
+	rm -f "$cache"/.dlm/partial/*
+	run get --cache-dir "$cache" --keep 1 --grace 1h --name large2 "$http/trouble/killed.bin"
+	check 'full disk, evicting: exit code 0' exited 0
+	check 'full disk, evicting: the content' cmp -s "$cache/large2" "$www/trouble/killed.bin"
+	check 'full disk, evicting: the old file went' test ! -e "$old"
+	check 'full disk, evicting: the newest stayed' test -e "$cache/newest"
 }
 
 # disk_too_small is a file system that gives out blocks in advance: it says that

@@ -31,7 +31,7 @@ func allocate(f afero.File, size int64) error {
 
 func allocateFD(fd int, size int64) error {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(fd, &st); err != nil || st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC {
+	if err := unix.Fstatfs(fd, &st); err != nil || uint32(st.Type) == unix.TMPFS_MAGIC || uint32(st.Type) == unix.RAMFS_MAGIC {
 		return errors.ErrUnsupported
 	}
 	for {

@@ -29,7 +29,7 @@ func TestAPartialFileIsExtendedWithBlocks(t *testing.T) {
 	var fsStat unix.Statfs_t
 	require.NoError(t, unix.Statfs(d.Root(), &fsStat))
 	blocks := fi.Sys().(*syscall.Stat_t).Blocks * 512
-	switch fsStat.Type {
+	switch int64(fsStat.Type) {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:
 		assert.GreaterOrEqual(t, blocks, int64(size))
 	case unix.TMPFS_MAGIC:

@@ -32,22 +32,27 @@ type counter struct {
 	id     uint64
 	latest atomic.Pointer[Usage]
 
-	mu     sync.Mutex // guards all below, also while the file is at work on: for microseconds, or lockPatience
-	off    bool       // each process counts for itself
-	file   afero.File // nil: not open yet
-	alive  afero.File // nil: nothing was reserved yet
-	buf    []byte
-	last   ledger  // as it was seen last, with what is late
-	mine   claimed // what this Dir has reserved
-	late   struct{ files, bytes int64 }
-	added  int64     // by this Dir, ever
-	frozen time.Time // somebody holds the lock and does not go on: tried once each time until then
-	swept  time.Time
+	mu      sync.Mutex // guards all below, also while the file is at work on: for microseconds, or lockPatience
+	off     bool       // each process counts for itself
+	file    afero.File // nil: not open yet
+	alive   afero.File // nil: nothing was reserved yet
+	buf     []byte
+	last    ledger  // as it was seen last, with what is late
+	mine    claimed // what this Dir has reserved
+	late    struct{ files, bytes int64 }
+	added   int64     // by this Dir, ever
+	frozen  time.Time // somebody holds the lock and does not go on: tried once each time until then
+	swept   time.Time
+	checked time.Time // when the file was last seen to have its name
 }
 
 // lockPatience is how long somebody may hold the lock. It is needed for some
 // microseconds; who has it for longer was stopped, or the machine is at its end.
 const lockPatience = 200 * time.Millisecond
+
+// checkEvery is how often one looks whether somebody has removed the file. What is
+// noted in one that is gone is found when the files are counted.
+const checkEvery = 10 * time.Millisecond
 
 func newCounter(fsys afero.Fs, on bool) *counter {
 	id := rand.Uint64()
@@ -123,13 +128,12 @@ func (c *counter) read() {
 func (c *counter) load() ledger {
 	l, ok := c.readFile()
 	if !ok {
-		l = ledger{limits: rand.Int64N(1 << 40)} // whoever follows the limit looks at it anew
+		l = ledger{limits: 1 + rand.Int64N(1<<40)} // whoever follows the limit looks at it anew
 	}
 	if l.claimOf(c.id) != c.mine {
 		l.put(c.mine)
 	}
 	c.last = l // what is late is late still, should this not be stored
-	c.last.claims = append([]claimed(nil), l.claims...)
 	if c.late.files != 0 || c.late.bytes != 0 {
 		l.add(c.late.files, c.late.bytes)
 	}
@@ -200,9 +204,13 @@ func (c *counter) lock() error {
 		if err := c.await(); err != nil {
 			return err
 		}
-		if !unlinked(c.file) {
+		if now := time.Now(); now.Sub(c.checked) < checkEvery {
+			return nil
+		} else if !unlinked(c.file) {
+			c.checked = now
 			return nil
 		}
+		c.checked = time.Time{}
 		_ = c.file.Close() // somebody removed it: the count is begun anew in another one
 		c.file = nil
 	}

@@ -82,6 +82,7 @@ func TestACountThatIsLostIsBegunAnew(t *testing.T) {
 			d, other := countedDir(t, dir), countedDir(t, dir)
 			d.Count(Change{Files: 1, Bytes: 50, Reserved: 7})
 			require.NoError(t, spoil(filepath.Join(dir, usageFile)))
+			d.counter.checked, other.counter.checked = time.Time{}, time.Time{}
 			u := other.Usage()
 			assert.False(t, u.Known)
 			r := other.Recount()

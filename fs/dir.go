@@ -152,14 +152,23 @@ func (d *Dir) Touch(name string, info Info, now time.Time) {
 	_ = d.fsys.Chtimes(name, now, mtime)
 }
 
-// MakeExecutable adds the permission to execute for everybody who may read.
+// MakeExecutable adds the permission to execute for everybody who may read, and
+// returns when the file can be executed.
 func (d *Dir) MakeExecutable(name string, info Info) error {
 	perm := info.Mode.Perm()
 	want := perm | perm&0o444>>2
 	if perm == want {
 		return nil
 	}
-	return d.fsys.Chmod(name, want)
+	if err := d.fsys.Chmod(name, want); err != nil {
+		return err
+	}
+	f, err := d.fsys.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil // it is gone, or may not be read: whoever executes it finds out
+	}
+	awaitNoWriter(f) // who has fetched it did not, as it was not to be executed
+	return f.Close()
 }
 
 // Open opens the finished file called name for reading.
@@ -188,7 +197,7 @@ func (d *Dir) refuseLinks(folder string) error {
 var errIsLink = errors.New("a symbolic link: replace it by a folder, or give another name")
 
 // Remove removes the finished file called name, and the folders that are empty
-// then. Not being there is os.ErrNotExist.
+// then, whoever holds it open. Not being there is os.ErrNotExist.
 func (d *Dir) Remove(name string) error {
 	fi, err := Lstat(d.fsys, name)
 	if err != nil {
@@ -200,9 +209,7 @@ func (d *Dir) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	d.forget(name)
-	for dir := path.Dir(name); dir != "." && d.removeEmpty(dir); dir = path.Dir(dir) {
-	}
+	d.removed(name)
 	return nil
 }
 

@@ -38,9 +38,7 @@ type Entry struct {
 }
 
 // describes reports whether the entry was written for the file that is there.
-func (e Entry) describes(info Info) bool {
-	return e.Size == info.Size && e.ModTime.Equal(info.ModTime)
-}
+func (e Entry) describes(info Info) bool { return info.Is(e.Size, e.ModTime) }
 
 // maxValidator is the longest ETag or Last-Modified that is remembered, in
 // bytes; servers send some forty.

@@ -15,8 +15,8 @@ import (
 // that two of a million names meet is as likely as one in thirty million, and then
 // one of the two is not known.
 //
-// It is a table with open addressing: 24 bytes a place, and between a third and
-// nine tenths more places than entries.
+// It is a table with open addressing: 24 bytes a place, and a fifth to a half more
+// places than entries.
 type index struct {
 	salt  [saltSize]byte
 	slots []indexSlot
@@ -128,8 +128,8 @@ func (x *index) bury(h uint64) {
 }
 
 func (x *index) set(s indexSlot) {
-	if 4*(x.n+1) > 3*len(x.slots) {
-		x.grow(max(64, len(x.slots)+len(x.slots)/2))
+	if 6*(x.n+1) > 5*len(x.slots) {
+		x.grow(max(64, len(x.slots)+len(x.slots)/4))
 	}
 	i, ok := x.find(s.hash)
 	if !ok {
@@ -152,7 +152,7 @@ func (x *index) merge(newer *index) {
 }
 
 // reserve makes place for n entries in an empty index.
-func (x *index) reserve(n int) { x.grow(4*(n+1)/3 + 1) }
+func (x *index) reserve(n int) { x.grow(6*(n+1)/5 + 1) }
 
 func (x *index) grow(places int) {
 	old := x.slots

@@ -145,6 +145,14 @@ func (l *ledger) reserved() (n int64) {
 	return n
 }
 
+// claimed is all that is reserved.
+func (l *ledger) claimed() (n int64) {
+	for _, c := range l.claims {
+		n += c.reserved + c.huge
+	}
+	return n
+}
+
 // claimOf returns what the user has reserved.
 func (l *ledger) claimOf(id uint64) claimed {
 	for _, c := range l.claims {
@@ -188,10 +196,12 @@ func (l *ledger) add(files, bytes int64) {
 }
 
 // correct holds the count against what a look at all files has shown that began
-// with the ledger begun.
+// with the ledger begun. What has just landed, or is just being removed, may count
+// as reserved.
 func (l *ledger) correct(begun ledger, files, bytes int64) {
 	added, removed := max(0, l.added-begun.added), max(0, l.removed-begun.removed)
-	if l.known() && bytes-removed <= l.bytes && l.bytes <= bytes+added {
+	reserved := max(begun.claimed(), l.claimed())
+	if l.known() && bytes-removed-reserved <= l.bytes && l.bytes <= bytes+added {
 		if added == 0 && removed == 0 {
 			l.files = files
 		}

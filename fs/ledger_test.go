@@ -101,6 +101,12 @@ func TestLedgerIsCorrected(t *testing.T) {
 			assert.Equal(t, tt.want, l.bytes)
 		})
 	}
+	l := begun
+	l.claims = []claimed{{id: 1, reserved: 15}, {id: 2, huge: 5}}
+	l.correct(begun, 10, 120)
+	assert.EqualValues(t, 100, l.bytes, "it has landed, and counts as reserved")
+	l.correct(begun, 10, 121)
+	assert.EqualValues(t, 121, l.bytes)
 }
 
 func TestAClaimOfNothingTakesNoPlace(t *testing.T) {

@@ -21,7 +21,14 @@ var errNoLocks = errors.New("file locks are not supported here")
 //
 // It locks a descriptor that was opened through the rooted directory. A lock
 // library that opens by path would step around the root.
-func tryLock(f afero.File) (bool, error) {
+func tryLock(f afero.File) (bool, error) { return tryLockFile(f, false) }
+
+// tryLockShared is tryLock for a lock that others may have at the same time. It
+// is on the open file as well: a copy of its descriptor, in a child process say,
+// keeps it.
+func tryLockShared(f afero.File) (bool, error) { return tryLockFile(f, true) }
+
+func tryLockFile(f afero.File, shared bool) (bool, error) {
 	osf, ok := f.(*os.File)
 	if !ok {
 		return false, errNoLocks
@@ -32,7 +39,7 @@ func tryLock(f afero.File) (bool, error) {
 	}
 	var locked bool
 	var lockErr error
-	if err := conn.Control(func(fd uintptr) { locked, lockErr = tryLockFD(fd) }); err != nil {
+	if err := conn.Control(func(fd uintptr) { locked, lockErr = tryLockFD(fd, shared) }); err != nil {
 		return false, err
 	}
 	return locked, lockErr

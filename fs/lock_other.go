@@ -2,4 +2,4 @@
 
 package fs
 
-func tryLockFD(uintptr) (bool, error) { return false, errNoLocks }
+func tryLockFD(uintptr, bool) (bool, error) { return false, errNoLocks }

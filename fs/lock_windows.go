@@ -11,9 +11,13 @@ import (
 // holder itself writes through one.
 const lockOffset = 1 << 30 // times 4 GiB, as the high half of the offset
 
-func tryLockFD(fd uintptr) (bool, error) {
+func tryLockFD(fd uintptr, shared bool) (bool, error) {
+	how := uint32(windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY)
+	if shared {
+		how = windows.LOCKFILE_FAIL_IMMEDIATELY
+	}
 	at := &windows.Overlapped{OffsetHigh: lockOffset}
-	err := windows.LockFileEx(windows.Handle(fd), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, at)
+	err := windows.LockFileEx(windows.Handle(fd), how, 0, 1, 0, at)
 	switch {
 	case err == nil:
 		return true, nil

@@ -10,9 +10,11 @@ import (
 // isOurs reports whether a file is a plain one of this user's, under one name
 // only: writing to it changes nothing else.
 func isOurs(fi os.FileInfo) bool {
-	if !isPlain(fi) {
-		return false
-	}
+	return isPlain(fi) && isOwnedByUs(fi)
+}
+
+// isOwnedByUs reports whether it is this user's.
+func isOwnedByUs(fi os.FileInfo) bool {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	return !ok || int(st.Uid) == os.Geteuid()
 }

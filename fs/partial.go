@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -50,6 +51,7 @@ type Partial struct {
 	lock        afero.File // the separate, read-only descriptor that holds the lock; nil without locks
 	note        *note      // nil: none can be kept
 	adopted     bool       // it was there
+	replaces    bool       // final may be a file of the cache that somebody is evicting
 	mu          sync.Mutex // guards over
 	over        bool       // committed, kept or cancelled
 }
@@ -200,6 +202,10 @@ func (p *Partial) Extend(size int64) error {
 // Sync flushes the data to the disk.
 func (p *Partial) Sync() error { return p.file.Sync() }
 
+// IsNew says that nothing has the final name: then nobody evicts what has it while it
+// is replaced.
+func (p *Partial) IsNew() { p.replaces = false }
+
 // Adopted reports whether the file was there: an earlier download left it.
 func (p *Partial) Adopted() bool { return p.adopted }
 
@@ -311,6 +317,9 @@ func (p *Partial) rename() error {
 			return &os.LinkError{Op: "rename", Old: p.temp, New: p.final, Err: errIsDir}
 		}
 	}
+	if p.replaces {
+		defer p.keepEvictorsOff()()
+	}
 	for range maxCreateTries {
 		err := retryBusy(func() error { return p.fsys.Rename(p.temp, p.final) })
 		if !errors.Is(err, os.ErrNotExist) {
@@ -324,6 +333,21 @@ func (p *Partial) rename() error {
 		}
 	}
 	return fmt.Errorf("rename to %s: somebody removes its folder again and again", p.final)
+}
+
+// keepEvictorsOff waits until nobody is evicting the file that is to be replaced,
+// and keeps it so until release is called: who has looked whether the name still
+// leads to the old file would remove the new one.
+func (p *Partial) keepEvictorsOff() (release func()) {
+	if runtime.GOOS == "windows" { // which does not replace what is open
+		return func() {}
+	}
+	old, err := p.fsys.OpenFile(p.final, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return func() {} // it is gone, or nobody can tell
+	}
+	_ = shareLock(context.Background(), p.fsys, p.final, old, mostLeaseWait) // lost: it is gone
+	return func() { _ = old.Close() }
 }
 
 // makeFolder makes the folder and its parents. Somebody who removes it while it

@@ -23,6 +23,17 @@ func (e *entries) beginListing(ctx context.Context) listed {
 	return listed{e.turn, e.reader.End()}
 }
 
+// Remembered returns how many files the journal knows.
+func (d *Dir) Remembered(ctx context.Context) int {
+	e := d.entries
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.whole(ctx) != nil {
+		return 0
+	}
+	return e.index.n
+}
+
 // recall tells what the journal knows of the files, and notes that they are there.
 func (e *entries) recall(names []string, known func(i int, size int64, used time.Time)) {
 	now := time.Now()

@@ -1,9 +1,6 @@
 package fs
 
 import (
-	"context"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,46 +38,4 @@ var hiddenPartial = regexp.MustCompile(`^\..*\.[0-9A-V]{20}((-[0-9a-f]{16})?\.pa
 // SiblingSpot's destination: of a file on its way, not of a finished one.
 func IsHiddenPartial(base string) bool {
 	return strings.HasPrefix(base, ".") && hiddenPartial.MatchString(base)
-}
-
-// copyBuffer is how much CopyTo moves at a time: from some 256 KiB on, a larger
-// one saves little.
-const copyBuffer = 1 << 20
-
-// CopyTo copies src, from where it stands, to the path dest, which it replaces
-// whole or not at all. perm counts before the umask.
-func CopyTo(ctx context.Context, src io.Reader, fsys afero.Fs, dest string, perm os.FileMode, mode SyncMode) error {
-	spot, err := SiblingSpot(fsys, filepath.Clean(dest))
-	if err != nil {
-		return err
-	}
-	p, err := spot.CreateApart(perm)
-	if err != nil {
-		return err
-	}
-	defer p.Cancel()
-	buf := make([]byte, copyBuffer)
-	var off int64
-	for {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n, err := src.Read(buf)
-		if n > 0 {
-			if _, err := p.WriteAt(buf[:n], off); err != nil {
-				return err
-			}
-			off += int64(n)
-		}
-		if errors.Is(err, io.EOF) {
-			err = p.Commit(mode)
-			if err == nil && mode == SyncDir {
-				err = p.SyncName()
-			}
-			return err
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

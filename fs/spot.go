@@ -91,7 +91,7 @@ func (s Spot) makeFolder() error {
 func (s Spot) partial(stem string, perm os.FileMode) *Partial {
 	p := &Partial{
 		fsys: s.fsys, temp: path.Join(s.dir, stem+partialSuffix), final: s.final,
-		perm: perm & os.ModePerm,
+		perm: perm & os.ModePerm, replaces: s.home != "",
 	}
 	if stem == s.stem {
 		p.note = &note{fsys: s.fsys, name: s.noteName()}

@@ -26,6 +26,15 @@ func infoOf(fi os.FileInfo) Info {
 	return info
 }
 
+// Is reports whether this is the file that had the size and the modification
+// time. A file system that keeps times in steps of a second or two (FAT) may say
+// another time later than it did at first.
+func (i Info) Is(size int64, modTime time.Time) bool {
+	const step = 2 * time.Second
+	return i.Size == size && (modTime.Equal(i.ModTime) ||
+		i.ModTime.Nanosecond() == 0 && modTime.Sub(i.ModTime).Abs() < step)
+}
+
 // Present describes the regular file at path; nil if there is none.
 func Present(fsys afero.Fs, path string) *Info {
 	fi, err := Lstat(fsys, path)

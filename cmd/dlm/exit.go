@@ -22,6 +22,7 @@ const (
 	codeDisk      = 6
 	codeNotOurs   = 8
 	codeRefused   = 9
+	codeNoProgram = 126 // as the shells, env(1) and nohup(1) have it
 	signalBase    = 128
 	exitCodesHelp = `dlm ends with one of these codes:
 
@@ -38,10 +39,12 @@ const (
     7  some items of a batch failed
     8  the directory is in use, or not ours
     9  the server refused: it answered 401, 403 or 407
+  126  the operating system does not execute the file (dlm exec)
   130  interrupted (Ctrl-C)
   143  terminated
 
-When several files failed for the same reason, the code is the reason's.`
+When several files failed for the same reason, the code is the reason's. Once dlm
+exec runs its program, the code is the program's.`
 )
 
 // usageError is a mistake on the command line or in a DLM_ variable.
@@ -67,6 +70,9 @@ func (e *fetchError) Unwrap() error { return e.error }
 func exitCode(err error) int {
 	if stop, ok := errors.AsType[*stopped](err); ok {
 		return stop.code()
+	}
+	if ended, ok := errors.AsType[*programEnded](err); ok {
+		return ended.code
 	}
 	if sources, ok := errors.AsType[*dlmanager.SourcesError](err); ok && !isSeveral(err) {
 		return sourcesCode(sources)
@@ -112,6 +118,8 @@ func singleCode(err error) int {
 		return codeFailure
 	case isUsage(err):
 		return codeUsage
+	case isNotStarted(err):
+		return codeNoProgram
 	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat):
 		return codeNotOurs
 	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict):
@@ -135,6 +143,11 @@ func isUsage(err error) bool {
 	_, flag := errors.AsType[*usageError](err)
 	_, url := errors.AsType[*dlmanager.URLError](err)
 	return flag || url || errors.Is(err, dlmanager.ErrInvalidName) || errors.Is(err, dlmanager.ErrInvalidChecksum) || errors.Is(err, dlmanager.ErrNameTaken)
+}
+
+func isNotStarted(err error) bool {
+	_, ok := errors.AsType[*notStarted](err)
+	return ok
 }
 
 // isRefusal reports whether a server or a proxy wants other credentials.

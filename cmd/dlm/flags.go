@@ -30,6 +30,7 @@ const (
 type placeFlags struct {
 	output     string
 	executable bool
+	link       bool
 	name       string
 	flags      *pflag.FlagSet
 }
@@ -39,6 +40,12 @@ func (f *placeFlags) register(s *flagSet) {
 	s.group("Where the file goes")
 	s.StringVarP(&f.output, "output", "o", "", "put a copy at `PATH`: a file, a directory (one that is there, or ends in /), or - for stdout")
 	s.BoolVarP(&f.executable, "executable", "x", false, "make the file executable")
+	s.BoolVar(&f.link, "link", false, "with -o: put a hard link there, no copy; the file is shared with the cache, and who changes one changes the other")
+	f.registerName(s)
+}
+
+func (f *placeFlags) registerName(s *flagSet) {
+	f.flags = s.FlagSet
 	s.StringVar(&f.name, "name", "", "call the file `NAME` in the cache, instead of host/path")
 }
 
@@ -226,9 +233,6 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	if !f.noNetrc {
 		opts = append(opts, dlmanager.WithNetrc(dlmanager.DefaultNetrcPath()))
 	}
-	if f.force {
-		opts = append(opts, dlmanager.WithForce())
-	}
 	if f.noResume {
 		opts = append(opts, dlmanager.WithoutResume())
 	}
@@ -242,6 +246,15 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	return opts, nil
 }
 
+// once returns what holds when a file is asked for first, and not when it is
+// opened after that.
+func (f *transferFlags) once() []dlmanager.DownloadOption {
+	if f.force {
+		return []dlmanager.DownloadOption{dlmanager.WithForce()}
+	}
+	return nil
+}
+
 // outputFlags say what is shown.
 type outputFlags struct {
 	progress choiceValue
@@ -251,10 +264,15 @@ type outputFlags struct {
 }
 
 func (f *outputFlags) register(s *flagSet) {
+	f.registerProgress(s)
+	s.BoolVar(&f.json, "json", false, "print a JSON object for each file instead of its path")
+}
+
+// registerProgress registers those of a command that prints nothing itself.
+func (f *outputFlags) registerProgress(s *flagSet) {
 	f.progress = choiceValue{"auto", []string{"auto", "bar", "plain", "json", "none"}}
 	s.group("What is shown")
 	s.Var(&f.progress, "progress", "how progress is shown on stderr; auto: bars on a terminal, else a line every few seconds")
-	s.BoolVar(&f.json, "json", false, "print a JSON object for each file instead of its path")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but errors")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "log what is done to stderr")
 }

@@ -75,41 +75,56 @@ func newGetCommand(u *ui) *cobra.Command {
 	return cmd
 }
 
-// run checks all that can be wrong with the call before it touches the disk.
 func (g *getCommand) run(ctx context.Context, urls []string) error {
-	g.ui.setQuiet(g.output.quiet)
-	p, err := newPlan(urls, &g.placing, g.output.json)
+	p, m, err := g.open(urls)
 	if err != nil {
 		return err
 	}
-	if err := g.content.check(len(urls)); err != nil {
-		return err
-	}
-	dir, err := g.cache.locate()
-	if err != nil {
-		return err
-	}
-	opts, err := g.options()
-	if err != nil {
-		return err
-	}
-	if limit := time.Duration(g.transfer.maxTime); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, &maxTimeError{limit})
-		defer cancel()
-	}
-	m, err := dlmanager.NewDownloadManager(dir, opts...)
-	if err != nil {
-		return err
-	}
+	ctx, cancel := g.bound(ctx)
+	defer cancel()
 	failed := g.fetchAll(ctx, m, p)
-	if err := m.Close(); err != nil {
-		g.ui.failed("cache", err) // the files are there all the same
-	}
+	g.close(m)
 	if err := g.printResults(p); err != nil {
 		return errors.Join(failed, err)
 	}
 	return failed
+}
+
+// open checks all that can be wrong with the call before it touches the disk.
+func (g *getCommand) open(urls []string) (*plan, *dlmanager.DownloadManager, error) {
+	g.ui.setQuiet(g.output.quiet)
+	p, err := newPlan(urls, &g.placing, g.output.json)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := g.content.check(len(urls)); err != nil {
+		return nil, nil, err
+	}
+	dir, err := g.cache.locate()
+	if err != nil {
+		return nil, nil, err
+	}
+	opts, err := g.options()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := dlmanager.NewDownloadManager(dir, opts...)
+	return p, m, err
+}
+
+// bound ends the work when --max-time says so.
+func (g *getCommand) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := time.Duration(g.transfer.maxTime)
+	if limit <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, limit, &maxTimeError{limit})
+}
+
+func (g *getCommand) close(m *dlmanager.DownloadManager) {
+	if err := m.Close(); err != nil {
+		g.ui.failed("cache", err) // the files are there all the same
+	}
 }
 
 func (g *getCommand) options() ([]dlmanager.Option, error) {
@@ -144,7 +159,7 @@ func (e *maxTimeError) Error() string {
 // by then.
 func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager, p *plan) error {
 	for _, j := range p.jobs {
-		j.download = m.Download(j.url, j.name)
+		j.download = m.Download(j.url, j.name, g.transfer.once()...)
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
 	show := g.follow(p.jobs)
@@ -153,7 +168,7 @@ func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager,
 	var wg sync.WaitGroup
 	for _, j := range p.jobs {
 		wg.Go(func() {
-			g.finish(ctx, j, placing)
+			g.finish(ctx, m, j, placing)
 			show.finished(j)
 		})
 	}
@@ -172,11 +187,11 @@ func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager,
 }
 
 // finish waits for a job's download, places its file, and says what went wrong.
-func (g *getCommand) finish(ctx context.Context, j *job, placing chan struct{}) {
+func (g *getCommand) finish(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) {
 	err := j.download.Wait()
 	if err == nil {
 		placing <- struct{}{}
-		err = g.place(ctx, j)
+		err = g.place(ctx, m, j)
 		<-placing
 	}
 	if errors.Is(err, dlmanager.ErrInterrupted) && ctx.Err() != nil {

@@ -19,6 +19,9 @@ func hintFor(err error) string {
 	if unfinished, ok := errors.AsType[*unfinished](err); ok {
 		return bytesText(unfinished.kept) + " are kept: the same command goes on from there"
 	}
+	if program, ok := errors.AsType[*notStarted](err); ok {
+		return program.hint()
+	}
 	if sources, ok := errors.AsType[*dlmanager.SourcesError](err); ok {
 		if dlmanager.IsTemporary(sources) {
 			return "trying again later may help"

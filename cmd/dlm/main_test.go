@@ -73,6 +73,11 @@ func setUpScript(env *testscript.Env) error {
 func serveScripts(o *testorigin.Origin) {
 	o.Serve("/hello.txt", []byte("hello\n"))
 	o.Serve("/tool", []byte("#!/bin/sh\necho tool runs\n"))
+	o.Serve("/echo", []byte("#!/bin/sh\nfor arg; do printf '%s|' \"$arg\"; done; echo\n"))
+	o.Serve("/exit", []byte("#!/bin/sh\nexit $1\n"))
+	o.Serve("/kill", []byte("#!/bin/sh\nkill -KILL $$\n"))
+	o.Serve("/cat", []byte("#!/bin/sh\ncat\n"))
+	o.Serve("/nointerpreter", []byte("#!/no/such/interpreter\n"))
 	o.Serve("/v1/sums", []byte("one\n"))
 	o.Serve("/v2/sums", []byte("two\n"))
 	o.Serve("/gone", nil, testorigin.Status(http.StatusGone, "gone"))

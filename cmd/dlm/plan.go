@@ -76,10 +76,12 @@ func (e usageErrors) Unwrap() []error { return e }
 // checkPlace refuses what cannot go together.
 func checkPlace(urls []string, f *placeFlags, asJSON bool) error {
 	many := len(urls) > 1
-	output, name := given(f.flags, "output"), given(f.flags, "name")
+	output, name, link := given(f.flags, "output"), given(f.flags, "name"), given(f.flags, "link")
 	switch {
 	case len(urls) == 0:
 		return &usageError{"no URL was given", "dlm get https://example.com/file fetches a file; see dlm get --help"}
+	case f.link && (f.output == "" || f.output == toStdout):
+		return &usageError{link + " needs a place for the link", output + " PATH names one"}
 	case many && f.name != "":
 		return &usageError{name + " is for one URL, and there are several", "without it each file has a name of its own"}
 	case many && f.output == toStdout:

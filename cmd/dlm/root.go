@@ -46,7 +46,7 @@ func newRoot(u *ui) *cobra.Command {
 	root.SetUsageFunc(rootUsage)
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.Flags().Bool("version", false, "print the version")
-	root.AddCommand(newGetCommand(u), newVersionCommand(), newManCommand())
+	root.AddCommand(newGetCommand(u), newExecCommand(u), newVersionCommand(), newManCommand())
 	root.AddCommand(newTopics(root)...)
 	root.SetHelpCommand(newHelpCommand())
 	return root

@@ -30,7 +30,8 @@ is the answer whatever the URL.
 
 When the cache exceeds its limit, the files that were used longest ago are
 removed, but not the last few (--keep) and none that was used a short while ago
-(--grace): a path that dlm has printed stays good for that long. The limit is the
+(--grace): a path that dlm has printed stays good for that long; and none that a
+process has open, such as a program that dlm exec runs. The limit is the
 directory's own, 10GiB when dlm makes it; --size-limit sets another for one run.
 
 Everything in the directory is cache, and may be removed. So a directory with
@@ -84,8 +85,13 @@ flag that may be repeated, it holds one value a line. Switches take true or
 false. A variable that is empty counts as not set.
 
 `)
+	listed := map[string]bool{}
 	for _, cmd := range root.Commands() {
 		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+			if listed[f.Name] {
+				return
+			}
+			listed[f.Name] = true
 			fmt.Fprintf(&b, "  %-20s  --%s\n", variable(f.Name), f.Name)
 		})
 	}

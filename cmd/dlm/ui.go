@@ -137,7 +137,8 @@ func split(err error) []error {
 func isSaid(err error) bool {
 	_, fetched := errors.AsType[*fetchError](err)
 	_, signalled := errors.AsType[*stopped](err)
-	return fetched || signalled || isBrokenPipe(err)
+	_, ended := errors.AsType[*programEnded](err)
+	return fetched || signalled || ended || isBrokenPipe(err)
 }
 
 // describe puts an error into one line. Many errors name the URL themselves.

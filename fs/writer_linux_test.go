@@ -1,0 +1,34 @@
+package fs
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/spf13/afero"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A file that was not to be executed when it landed may still be open for writing
+// in a child of whoever fetched it.
+func TestWhatIsMadeExecutableCanBeExecuted(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	program, err := os.ReadFile("/bin/true")
+	require.NoError(t, err)
+	land(t, d, "program", string(program))
+	writer, err := os.OpenFile(d.Path("program"), os.O_WRONLY, 0)
+	require.NoError(t, err)
+	closed := make(chan struct{})
+	time.AfterFunc(5*time.Millisecond, func() {
+		assert.NoError(t, writer.Close())
+		close(closed)
+	})
+	info, err := d.Stat("program")
+	require.NoError(t, err)
+	require.NoError(t, d.MakeExecutable("program", info))
+	out, err := exec.Command(d.Path("program")).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	<-closed
+}
