@@ -49,6 +49,7 @@ func (e *entries) compact(ctx context.Context) error {
 func (e *entries) saveAnew(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.reread()
 	if err := e.catchUp(ctx); err != nil {
 		return err
 	}

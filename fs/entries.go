@@ -267,14 +267,15 @@ func (e *entries) lookup(name string) (Entry, bool) {
 		return Entry{}, false
 	}
 	entry, ok, err := e.read(name)
-	if err != nil && e.saved != nil {
-		e.distrust()
+	if err != nil { // the table lies, or somebody has changed what was read
+		e.distrusted = e.saved != nil
+		e.reread()
 		if err = e.catchUp(context.Background()); err == nil {
 			entry, ok, err = e.read(name)
 		}
 	}
 	if err != nil {
-		e.reread() // somebody has changed what was read
+		e.reread()
 		return Entry{}, false
 	}
 	e.save(context.Background())

@@ -43,12 +43,6 @@ func (e *entries) find(name string) (indexed, bool, error) {
 	return known, ok && !known.isGone(), nil
 }
 
-// distrust has the journal read from its beginning, and not the table. It needs mu.
-func (e *entries) distrust() {
-	e.distrusted = true
-	e.reread()
-}
-
 // whole reads what is new in the journal, and sees to it that the index knows of
 // every entry. It needs mu.
 func (e *entries) whole(ctx context.Context) error {
@@ -57,7 +51,8 @@ func (e *entries) whole(ctx context.Context) error {
 	}
 	x, err := e.saved.load()
 	if err != nil {
-		e.distrust()
+		e.distrusted = true
+		e.reread()
 		return e.catchUp(ctx)
 	}
 	x.merge(e.index)
