@@ -21,7 +21,20 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 	if d.cfg.force || d.stale {
 		return nil, nil
 	}
-	return m.lookFor(d)
+	return m.lookAnew(d)
+}
+
+// lookAnew is lookFor for one whose origin may have been asked about the file by
+// somebody else meanwhile.
+func (m *DownloadManager) lookAnew(d *Download) (*fs.Info, error) {
+	info, err := m.lookFor(d)
+	if info == nil || err != nil || !d.asking {
+		return info, err
+	}
+	if entry, known := m.dir.Entry(d.name, *info); d.suspect || m.outdated(d, entry, known) {
+		return nil, nil
+	}
+	return info, nil
 }
 
 // lookFor is look for one who does not insist on fetching it.
@@ -43,6 +56,12 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 			return nil, err
 		}
 	}
+	condition := m.dir.Condition(d.name, info)
+	if condition == fs.Damaged {
+		d.cfg.logger.Warn("the file that is there is not what was fetched", "name", d.name)
+		return nil, nil
+	}
+	d.suspect = condition == fs.Suspect
 	return &info, m.use(d, info)
 }
 
@@ -59,7 +78,8 @@ func (m *DownloadManager) use(d *Download, info fs.Info) error {
 // download's URL. Of a file in a cache that nothing is known of, nobody can tell:
 // it is fetched anew. In a directory that is not ours it is left alone.
 func (m *DownloadManager) isOf(d *Download, info fs.Info) (bool, error) {
-	entry, known := m.dir.Entry(d.name, info)
+	entry, known := m.dir.Lookup(d.name)
+	known = known && entry.Size == info.Size // it may have been touched
 	switch {
 	case known && entry.Identity == identity(d.url):
 		return true, nil
@@ -133,7 +153,7 @@ func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.I
 			return nil, nil, context.Cause(ctx)
 		}
 	}
-	looked := p.ticket != nil // when the download was asked for
+	looked := p.ticket != nil && !d.unsettled // when the download was asked for, and there was nothing
 	if p.ticket == nil {
 		p.ticket = m.enqueue(d)
 	}
@@ -218,14 +238,14 @@ func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) 
 	if d.stale && !joins || d.cfg.force && !(joins && c.same) {
 		return nil, nil
 	}
-	return m.lookFor(d)
+	return m.lookAnew(d)
 }
 
 func (m *DownloadManager) connect(d *Download) (release func(), ok bool) {
 	return m.queue.connect(hostKey(d.source()))
 }
 
-func (m *DownloadManager) crowded(d *Download) bool {
+func (m *DownloadManager) crowded(d *Download) int {
 	return m.queue.crowded(hostKey(d.source()))
 }
 
@@ -262,6 +282,15 @@ func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*r
 	return m.limit.reserve(ctx, m.shelf, n)
 }
 
+func (m *DownloadManager) seal(d *Download, p *fs.Partial, size int64, written time.Time) (time.Time, error) {
+	if d.cfg.sync == SyncNone {
+		if err := m.dir.NoteUnsynced(); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return p.Seal(m.dir, d.cfg.sync, size, written)
+}
+
 func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bool {
 	freed, err := m.limit.free(ctx, n)
 	if freed > 0 {
@@ -276,6 +305,7 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 		Size: l.result.Bytes, ModTime: l.modTime, Fetched: time.Now(), CRC32C: l.result.CRC32C,
 		ETag: l.result.ETag, LastModified: l.result.LastModified,
 		Digests: l.digests, CheckedBy: l.checkedBy, Unproven: !l.result.Verified,
+		Unsynced: m.dir.State(d.cfg.sync), From: l.from,
 	})
 	if err != nil {
 		d.cfg.logger.Warn("file is not remembered", "name", d.name, "error", err)
@@ -285,7 +315,7 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 	if l.replaced != nil {
 		before = l.replaced.Size
 	}
-	l.room.land(d.name, l.result.Bytes, l.modTime, before)
+	l.room.land(d.name, l.result.Bytes, l.written, before)
 }
 
 func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {
@@ -294,7 +324,7 @@ func (m *DownloadManager) entry(d *Download, there *fs.Info) (fs.Entry, bool) {
 
 func (m *DownloadManager) record(d *Download, e fs.Entry) {
 	if err := m.dir.Record(e); err != nil {
-		d.cfg.logger.Warn("digest is not remembered", "name", d.name, "error", err)
+		d.cfg.logger.Warn("what is known of the file is not remembered", "name", d.name, "error", err)
 	}
 }
 

@@ -39,7 +39,7 @@ func (a *alone) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
 
 func (a *alone) connect(*Download) (func(), bool) { return func() {}, true }
 
-func (a *alone) crowded(*Download) bool { return false }
+func (a *alone) crowded(*Download) int { return 0 }
 
 func (a *alone) spot(d *Download) (fs.Spot, error) {
 	return fs.SiblingSpot(a.fs, filepath.Clean(d.dest))
@@ -51,11 +51,21 @@ func (a *alone) left(*Download) {}
 
 func (a *alone) reserve(context.Context, *Download, int64) (*room, error) { return nil, nil }
 
+func (a *alone) seal(_ *Download, _ *fs.Partial, _ int64, written time.Time) (time.Time, error) {
+	return written, nil
+}
+
 func (a *alone) freeDisk(context.Context, *Download, int64) bool { return false }
 
 func (a *alone) landed(*Download, landing) {}
 
 func (a *alone) entry(*Download, *fs.Info) (fs.Entry, bool) { return fs.Entry{}, false }
+
+func (a *alone) outdated(*Download, fs.Entry, bool) bool { return false }
+
+func (a *alone) reread(context.Context, *Download, *fs.Info) (fs.Entry, error) {
+	return fs.Entry{}, nil
+}
 
 func (a *alone) record(*Download, fs.Entry) {}
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -81,6 +82,9 @@ func newCheck(text string, fsys afero.Fs, names []string) (*check, error) {
 		return c, nil
 	}
 	content, err := readLimited(fsys, spec.Path(), digest.MaxFile)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errNotRegularFile) {
+		return nil, fmt.Errorf("%w: checksum file: %w", ErrInvalidChecksum, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read checksum file: %w", err)
 	}
@@ -163,10 +167,10 @@ func (c *check) provenBy(e fs.Entry) proof {
 	if c == nil {
 		return proven
 	}
-	if c.source != [16]byte{} && e.CheckedBy == c.source {
-		return proven
-	}
 	if c.want == nil {
+		if e.CheckedBy == c.source {
+			return proven
+		}
 		return unproven
 	}
 	known, ok := digestIn(e.Digests, c.algorithm())

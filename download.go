@@ -26,9 +26,14 @@ type Download struct {
 	cfg     downloadConfig
 	site    site
 	mirrors []*url.URL
-	mirror  int  // which source is asked: 0 for the URL; the goroutine's
-	absent  bool // nothing had its name when that was last looked for; the goroutine's
-	stale   bool // the file that is there is not the one that was asked for; the goroutine's
+	asked   time.Time // when somebody asked for it
+	// The caller's until it is started, and then the goroutine's:
+	unsettled bool // a file is there, and it takes more than a look to tell whether it is the one
+	stale     bool // the file that is there is not the one that was asked for
+	suspect   bool // it has to be read before it counts
+	asking    bool // it is the one, and its origin is asked whether it is still current
+	mirror    int  // which source is asked: 0 for the URL
+	absent    bool // nothing had its name when that was last looked for
 
 	observers observers
 	meter     meter
@@ -60,9 +65,9 @@ type site interface {
 	holdOff(answered string, until time.Time)
 	// connect takes a place for one more connection to the download's host.
 	connect(d *Download) (release func(), ok bool)
-	// crowded reports whether the host has more connections than it may have with
-	// those beyond the first of each download.
-	crowded(d *Download) bool
+	// crowded returns how many connections the host has too many, of those beyond the
+	// first of each download.
+	crowded(d *Download) int
 	// create makes the partial file, locked, or takes over the one that was left.
 	// It returns the file instead if that is there by now, and fs.ErrHeld while
 	// somebody else fetches it.
@@ -75,6 +80,9 @@ type site interface {
 	left(d *Download)
 	// reserve makes room for n more bytes; a nil room is boundless.
 	reserve(ctx context.Context, d *Download, n int64) (*room, error)
+	// seal is told that the partial file is whole, before it is flushed and gets its
+	// name, and returns its modification time.
+	seal(d *Download, p *fs.Partial, size int64, written time.Time) (time.Time, error)
 	// freeDisk removes what is not needed, about n bytes, as the disk is full. It
 	// reports whether there was anything.
 	freeDisk(ctx context.Context, d *Download, n int64) bool
@@ -82,6 +90,11 @@ type site interface {
 	landed(d *Download, l landing)
 	// entry returns what is remembered of the file that is there.
 	entry(d *Download, there *fs.Info) (fs.Entry, bool)
+	// outdated reports whether the origin has to be asked before it is used.
+	outdated(d *Download, e fs.Entry, known bool) bool
+	// reread reads a suspect file that is there. It returns what is remembered of
+	// it, or errGone or errDamaged.
+	reread(ctx context.Context, d *Download, there *fs.Info) (fs.Entry, error)
 	// record remembers something new of it.
 	record(d *Download, e fs.Entry)
 	// open opens the finished file, which is not evicted until it is closed.
@@ -97,9 +110,11 @@ type landing struct {
 	room      *room
 	replaced  *fs.Info // what had the name before; nil: nothing
 	modTime   time.Time
+	written   time.Time // by the file system's clock
 	result    Result
 	digests   string   // all that are known
 	checkedBy [16]byte // see fs.Entry
+	from      [16]byte // see fs.Entry
 }
 
 // Result is how a download ended.
@@ -116,6 +131,7 @@ type Result struct {
 	Digest          string        // "sha256:…", or by the algorithm of the checksum; "" if none was computed
 	DispositionName string        // what Content-Disposition proposed; never used as a name
 	Attempts        int           // requests made; redirects, further connections and checksum files not counted
+	Stale           error         // why the origin could not be asked, if WithStaleIfError let the file be used all the same; else nil
 	Verified        bool          // false: the file was fetched, and nothing proved that its end was the end, nor was there a checksum
 	Elapsed         time.Duration // from the start to the outcome; 0 for a file that was there
 }
@@ -124,14 +140,17 @@ type Result struct {
 type Origin int
 
 const (
-	OriginNone    Origin = iota // there is no file
-	OriginFetched               // from the server, now
-	OriginCached                // it was there
-	OriginResumed               // from the server, the rest of what an earlier download had left
-	OriginJoined                // another process was fetching it, and has
+	OriginNone        Origin = iota // there is no file
+	OriginFetched                   // from the server, now
+	OriginCached                    // it was there
+	OriginResumed                   // from the server, the rest of what an earlier download had left
+	OriginJoined                    // another process was fetching it, and has
+	OriginRevalidated               // it was there, and its origin says that it is still current
 )
 
-func (o Origin) String() string { return [...]string{"", "fetched", "cached", "resumed", "joined"}[o] }
+func (o Origin) String() string {
+	return [...]string{"", "fetched", "cached", "resumed", "joined", "revalidated"}[o]
+}
 
 // NewDownload returns a download of its own, without a manager: the file goes to
 // the path dest, by way of a hidden file beside it. An existing file is replaced
@@ -174,6 +193,9 @@ func (d *Download) parse() (err error) {
 
 func (d *Download) init(raw string, cfg downloadConfig) {
 	d.raw, d.cfg = raw, cfg
+	if cfg.fresh.bounded {
+		d.asked = time.Now()
+	}
 	d.meter.total.Store(-1)
 	if cfg.progress != nil {
 		d.observers.set(primary, cfg.progress)

@@ -2,6 +2,7 @@ package dlmanager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -306,4 +307,14 @@ func TestADirectoryInMemoryLosesOnlyWhatIsEvicted(t *testing.T) {
 	d := m.Download(o.URL("/file4"), "folder/file4")
 	require.NoError(t, d.Wait())
 	assert.Equal(t, OriginCached, d.Result().Origin)
+}
+
+func TestAURLIsCheckedWithoutARequest(t *testing.T) {
+	require.NoError(t, CheckURL("https://example.com/x"))
+	for _, raw := range []string{"", "x", "ftp://h/x", "https://", "https://user:secret@h:port/"} {
+		err := CheckURL(raw)
+		_, ok := errors.AsType[*URLError](err)
+		require.True(t, ok, raw)
+		require.NotContains(t, err.Error(), "secret")
+	}
 }

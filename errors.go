@@ -38,8 +38,12 @@ var (
 	// ErrFormat is matched when a cache directory was made by a newer program, or
 	// its mark cannot be read.
 	ErrFormat = fs.ErrFormat
-	// ErrNotCached is matched when a file is not in the cache, or not any more.
+	// ErrNotCached is matched when a file is not in the cache, or not any more, and is
+	// not to be fetched.
 	ErrNotCached = errors.New("not in the cache")
+	// ErrInUse is matched by the refusal to remove a file that somebody has open, or
+	// that is being downloaded.
+	ErrInUse = errors.New("in use")
 	// ErrNotFound is matched by a StatusError with 404 or 410.
 	ErrNotFound = errors.New("not found")
 	// ErrTooLarge is matched when a body is larger than WithMaxSize allows.
@@ -114,6 +118,27 @@ func (e *NameTakenError) Error() string {
 // Is makes it match ErrNameTaken.
 func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
 
+// NotCachedError is ErrNotCached with the name.
+type NotCachedError struct {
+	Name    string // that was asked for
+	Offline bool   // it may not be fetched
+	why     string // "": no file is there
+}
+
+func (e *NotCachedError) Error() string {
+	text := fmt.Sprintf("%q is not in the cache", e.Name)
+	if e.why != "" {
+		text = fmt.Sprintf("%q in the cache cannot be used: %s", e.Name, e.why)
+	}
+	if e.Offline {
+		text += ", and nothing may be fetched: offline"
+	}
+	return text
+}
+
+// Is makes it match ErrNotCached.
+func (e *NotCachedError) Is(target error) bool { return target == ErrNotCached }
+
 // fromTransfer turns the transfer's errors into the package's own.
 func fromTransfer(err error) error {
 	if status, ok := errors.AsType[*transfer.StatusError](err); ok {
@@ -187,10 +212,11 @@ func (e *SourcesError) Error() string {
 func (e *SourcesError) Unwrap() []error { return e.Errs }
 
 // IsTemporary reports whether the same download, tried again later, may go
-// well: of one with several sources, whether one of them may. These are connect failures, time-outs, stalls, cuts, and the statuses 408, 425,
-// 429, 500, 502, 503, 504, 522 and 524, and 403 that says that the quota of
-// requests is used up. A host name that does not exist, a
-// certificate that is not trusted, and all else is permanent.
+// well; with several sources, whether it may with one of them. So it is after
+// connect failures, time-outs, stalls, cuts, the statuses 408, 425, 429, 500,
+// 502, 503, 504, 522 and 524, and a 403 that says that the quota of requests is
+// used up. A host name that does not exist, a certificate that is not trusted, and
+// all else is permanent.
 func IsTemporary(err error) bool {
 	if all, ok := errors.AsType[*SourcesError](err); ok {
 		return slices.ContainsFunc(all.Errs, IsTemporary)

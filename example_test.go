@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/dlmanager/dlmanager"
 )
@@ -20,7 +22,8 @@ func origin() (url, cache string, done func()) {
 			http.NotFound(w, r)
 			return
 		}
-		fmt.Fprint(w, "#!/bin/sh\necho hello\n")
+		w.Header().Set("ETag", `"v1"`)
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("#!/bin/sh\necho hello\n"))
 	}))
 	temp, err := os.MkdirTemp("", "dlmanager-example-")
 	if err != nil {
@@ -164,4 +167,52 @@ func ExampleDownloadManager_Open() {
 	// #!/bin/sh
 	// echo hello
 	// <nil>
+}
+
+func ExampleWithFreshness() {
+	url, dir, done := origin()
+	defer done()
+	m, err := dlmanager.NewDownloadManager(dir)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	for _, age := range []time.Duration{time.Hour, time.Hour, 0} {
+		d := m.Download(url+"/tool", "tool", dlmanager.WithFreshness(dlmanager.FreshFor(age)), dlmanager.WithStaleIfError())
+		if err := d.Wait(); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(d.Result().Origin)
+	}
+	// Output:
+	// fetched
+	// cached
+	// revalidated
+}
+
+func ExampleDownloadManager_Verify() {
+	url, dir, done := origin()
+	defer done()
+	m, err := dlmanager.NewDownloadManager(dir)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	d := m.Download(url+"/tool", "tool")
+	if err := d.Wait(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = os.Truncate(d.Dest(), 10)
+	report, err := m.Verify(context.Background(), dlmanager.VerifyOptions{Repair: true})
+	for _, damage := range report.Damaged {
+		fmt.Println(damage.Name, "want", damage.Want, "got", damage.Got, "removed", damage.Removed)
+	}
+	fmt.Println(report.Files, err)
+	// Output:
+	// tool want 21 bytes got 10 bytes removed true
+	// 1 <nil>
 }

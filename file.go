@@ -110,7 +110,12 @@ func (m *DownloadManager) Open(name string) (*File, error) {
 	f, info, err := m.dir.Lease(context.Background(), name) // which ends within seconds
 	if err == nil {
 		if other, differs := m.dir.Spelling(name); differs {
-			err = errors.Join(&NameTakenError{Name: name, By: other, twin: true}, f.Close())
+			err = &NameTakenError{Name: name, By: other, twin: true}
+		} else {
+			err = m.confirm(name, info)
+		}
+		if err != nil {
+			err = errors.Join(err, f.Close())
 		}
 	}
 	if err != nil {

@@ -20,6 +20,9 @@ type Hooks struct {
 	// Retrying is called when a request has failed and there is going to be
 	// another one, of the same URL or of a mirror, before the wait for it.
 	Retrying func(d *Download, a Attempt, wait time.Duration)
+	// Stale is called when a file is used although its origin should have been
+	// asked about it and could not be, for the reason err; see WithStaleIfError.
+	Stale func(d *Download, err error)
 	// Evicted is called for each file that was removed to keep the limit.
 	Evicted func(Removed)
 	// LimitExceeded is called when the limit is exceeded and nothing that is

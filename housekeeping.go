@@ -16,6 +16,7 @@ type housekeeping struct {
 	m      *DownloadManager
 	cancel context.CancelFunc
 	over   chan struct{} // closed when the goroutine has ended
+	tidied chan struct{} // closed when what earlier processes left has been looked at
 	ready  chan struct{} // closed when it is known what the directory holds, or never will be
 	exact  atomic.Bool   // the next look at the files is to be at each of them
 	added  atomic.Bool   // there is a reason to evict once more at Close
@@ -24,7 +25,7 @@ type housekeeping struct {
 func (h *housekeeping) start(m *DownloadManager) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.m, h.cancel = m, cancel
-	h.over, h.ready = make(chan struct{}), make(chan struct{})
+	h.over, h.tidied, h.ready = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go h.run(ctx)
 }
 
@@ -36,6 +37,7 @@ func (h *housekeeping) run(ctx context.Context) {
 		close(h.ready)
 	}
 	h.report("tidy the cache directory", h.m.dir.Tidy(ctx, time.Now(), h.keep))
+	close(h.tidied)
 	if !counted {
 		h.report("read the cache directory", h.m.limit.learn(ctx, h.m.shelf))
 		close(h.ready)
@@ -160,6 +162,17 @@ func (h *housekeeping) isAgeDue() bool {
 func (h *housekeeping) report(what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		h.m.cfg.defaults.logger.Warn(what+" failed", "dir", h.m.dir.Root(), "error", err)
+	}
+}
+
+// awaitTidied waits until no partial file that somebody left is being looked at,
+// which takes a lock on it.
+func (h *housekeeping) awaitTidied(ctx context.Context) error {
+	select {
+	case <-h.tidied:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -54,6 +54,10 @@ type life struct {
 	passed       []error            // why the sources before were given up
 	throttle     *throttle          // of this download alone
 
+	old      *fs.Info // the file that its origin is asked about
+	oldEntry fs.Entry // what is known of it
+	vouched  bool     // it is still current
+
 	freed   bool  // files were evicted once because the disk is full
 	joined  bool  // another process has fetched the file
 	resumed int64 // bytes of what an earlier download had left that count
@@ -116,6 +120,9 @@ func (l *life) queue() step {
 		return l.examine
 	}
 	l.release = release
+	if l.cfg.offline {
+		return l.fail(l.notCached())
+	}
 	l.room.wake()
 	switch {
 	case l.unresolved(l.begun):
@@ -241,7 +248,7 @@ func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 	return true
 }
 
-// transfer → verify, reconsider, or failed.
+// transfer → verify, unmodified, reconsider, or failed.
 func (l *life) transfer() step {
 	l.enter(StateTransferring)
 	l.whole = false
@@ -263,7 +270,11 @@ func (l *life) transfer() step {
 	if l.digests != nil {
 		req.Tap = l.digests
 	}
+	req.Held = l.held()
 	result, err := transfer.Fetch(l.ctx, req, l)
+	if errors.Is(err, transfer.ErrUnmodified) {
+		return l.unmodified(result)
+	}
 	if err != nil {
 		return l.reconsider(fromTransfer(err)) // Start and Stored have noted what is there
 	}
@@ -277,8 +288,8 @@ var errChanged = errors.New("somebody changed the partial file while it was bein
 // checkPartial begins anew if the partial file is not what was stored: it may
 // have lain there for a while.
 func (l *life) checkPartial() error {
-	if l.tries.Number == 0 && !l.partial.Adopted() {
-		return nil // it has just been made
+	if l.size.Load() == 0 && !l.partial.Adopted() {
+		return nil // nothing is stored in it
 	}
 	size, _, err := l.partial.Stat()
 	if err != nil || size == l.size.Load() {
@@ -300,6 +311,9 @@ func (l *life) reconsider(err error) step {
 		return l.transfer
 	}
 	wait, again := l.strategyOn(err)
+	if l.fetched.N == 0 && l.mayUseOld(err) {
+		return l.fail(err)
+	}
 	if l.nextSource(err, again) {
 		l.cfg.logger.Warn("source given up, the next mirror is tried", "name", l.name, "error", err, "mirror", transfer.Redact(l.source()))
 		l.tries.Err = err
@@ -308,6 +322,9 @@ func (l *life) reconsider(err error) step {
 		}
 		l.enter(StateQueued) // for the mirror's host
 		return l.queue
+	}
+	if !again {
+		err = l.withPassed(err)
 	}
 	return l.retry(err, wait, again)
 }
@@ -324,7 +341,7 @@ func (l *life) announceRetry(wait time.Duration) error {
 // retry → pause, or failed.
 func (l *life) retry(err error, wait time.Duration, again bool) step {
 	if !again {
-		return l.fail(l.withPassed(err))
+		return l.fail(err)
 	}
 	l.cfg.logger.Warn("request failed, there will be another one", "name", l.name, "error", err, "attempt", l.tries.Number, "wait", wait)
 	if err := l.announceRetry(wait); err != nil {
@@ -383,7 +400,7 @@ func (l *life) land() step {
 	if err := l.reportEnd(); err != nil {
 		return l.fail(err)
 	}
-	size, modTime, err := l.partial.Stat()
+	size, written, err := l.partial.Stat()
 	if err == nil && size != l.fetched.N {
 		err = errChanged
 	}
@@ -393,8 +410,12 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
-	replaced := l.site.present(l.Download)
-	if err := l.commit(); err != nil {
+	var replaced *fs.Info
+	if !l.absent || l.claim.apart {
+		replaced = l.site.present(l.Download)
+	}
+	modTime, err := l.commit(size, written)
+	if err != nil {
 		return l.fail(err)
 	}
 	l.setModTime(modTime)
@@ -408,8 +429,8 @@ func (l *life) land() step {
 		result.Origin = OriginResumed
 	}
 	l.site.landed(l.Download, landing{
-		room: l.room, replaced: replaced, modTime: modTime, result: result,
-		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(),
+		room: l.room, replaced: replaced, modTime: modTime, written: written, result: result,
+		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(), from: l.fetched.Sender(),
 	})
 	l.room = nil
 	if l.cfg.sync == SyncDir {
@@ -420,16 +441,18 @@ func (l *life) land() step {
 	return l.succeed(result)
 }
 
-// commit gives the file its name. As long as it is being flushed, which may take a
-// while, the record shows that somebody is at work.
-func (l *life) commit() error {
-	if l.cfg.sync != SyncNone {
-		if err := l.partial.Sync(); err != nil {
-			return err
-		}
+// commit gives the file its name, and returns its modification time. As long as it
+// is being flushed, which may take a while, the record shows that somebody is at work.
+func (l *life) commit(size int64, written time.Time) (time.Time, error) {
+	modTime, err := l.site.seal(l.Download, l.partial, size, written)
+	if err == nil && l.cfg.sync != SyncNone {
+		err = l.partial.Sync()
+	}
+	if err != nil {
+		return time.Time{}, err
 	}
 	l.recorder.stop()
-	return l.partial.Commit(SyncNone)
+	return modTime, l.partial.Commit(SyncNone)
 }
 
 // reportEnd makes the last report (n, n), unless the last write made it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -58,7 +59,9 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 	d, err := fs.Open(cfg.defaults.fs, dir, fs.Options{
 		Limited:      cfg.limited(),
 		Adopt:        cfg.adopt,
+		Existing:     cfg.existing,
 		InitialLimit: cfg.initialLimit,
+		Boot:         cfg.boot,
 	})
 	if err != nil {
 		return nil, err
@@ -80,6 +83,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 	}
 	m.queue = newQueue(cfg.maxConcurrent, cfg.maxPerHost, cfg.requestDelay)
 	cfg.defaults.throttle = newThrottle(cfg.rateLimit)
+	cfg.defaults.reading = newSemaphore(runtime.GOMAXPROCS(0))
 	m.cfg = cfg
 	m.limit = m.chooseLimit()
 	m.house.start(m)
@@ -202,7 +206,7 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 			return nil, &NameTakenError{Name: d.name, By: other.name, twin: true}
 		case d.derived && identity(other.url) != identity(d.url):
 			return nil, &NameTakenError{Name: d.name, By: other.name}
-		case other.joinable():
+		case other.joinable() && other.serves(d):
 			switch other.join(d.check) {
 			case agrees:
 				m.want(other, mayLeave)
@@ -227,10 +231,14 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 func (m *DownloadManager) lookOrStart(d *Download) {
 	if m.pendingOf(d).earlier == nil {
 		info, err := m.look(d)
+		if err == nil && info == nil && d.cfg.offline {
+			err = d.notCached()
+		}
 		if err != nil || info != nil && m.settles(d, info) {
 			m.settle(d, info, err)
 			return
 		}
+		d.unsettled = info != nil
 	}
 	if m.pendingOf(d).earlier == nil {
 		m.enqueue(d) // here and not in the goroutine: first come, first served
@@ -241,11 +249,21 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 // settles reports whether the file that is there is all that is asked for, as far
 // as can be told without reading it. If it is, no check is adopted any more.
 func (m *DownloadManager) settles(d *Download, there *fs.Info) bool {
+	if d.suspect {
+		return false
+	}
 	c := d.seal()
-	if c == nil && !d.cfg.sha256 {
+	if c == nil && !d.cfg.sha256 && !d.cfg.fresh.bounded {
 		return true
 	}
 	entry, known := m.dir.Entry(d.name, *there)
+	if m.outdated(d, entry, known) && (c == nil || c.spec.URL() != nil) {
+		d.unseal()
+		return false
+	}
+	if c == nil && !d.cfg.sha256 {
+		return true
+	}
 	_, hashed := digestIn(entry.Digests, digest.SHA256)
 	news := c != nil && (entry.Unproven || c.checksBy(entry)) // to be remembered
 	if known && !news && (hashed || !d.cfg.sha256) && c.provenBy(entry) == proven {
@@ -384,4 +402,10 @@ func (m *DownloadManager) refuseNew() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
+}
+
+func (m *DownloadManager) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
 }

@@ -17,21 +17,31 @@ import (
 )
 
 // BenchmarkHit is a Download and its Wait for a file that is there, on a real
-// directory: fresh, as in a burst of hits, and with a last use to be renewed.
+// directory: one that was fetched, fresh, as in a burst of hits, and with a last use
+// to be renewed; and one that somebody put there, of which nothing is known.
 func BenchmarkHit(b *testing.B) {
+	o := testorigin.New(b)
+	url := o.Serve("/file", []byte("x"))
 	for _, name := range []string{"name", "some/folder/name"} {
-		for _, renew := range []bool{false, true} {
-			b.Run(fmt.Sprintf("folders=%d/renew=%v", strings.Count(name, "/"), renew), func(b *testing.B) {
+		for _, kind := range []string{"fetched", "renew", "unknown"} {
+			b.Run(fmt.Sprintf("folders=%d/%s", strings.Count(name, "/"), kind), func(b *testing.B) {
 				m := newManager(b, WithSizeLimit(1<<30))
 				dest := m.dir.Path(name)
-				require.NoError(b, os.MkdirAll(filepath.Dir(dest), 0o777))
-				require.NoError(b, os.WriteFile(dest, []byte("x"), 0o666))
+				if kind == "unknown" {
+					require.NoError(b, m.Download(url, "another").Wait())
+					require.NoError(b, os.MkdirAll(filepath.Dir(dest), 0o777))
+					require.NoError(b, os.WriteFile(dest, []byte("x"), 0o666))
+				} else {
+					require.NoError(b, m.Download(url, name).Wait())
+				}
+				fi, err := os.Stat(dest)
+				require.NoError(b, err)
 				old := time.Now().Add(-time.Hour)
 				b.ReportAllocs()
 				for b.Loop() {
-					if renew {
+					if kind == "renew" {
 						b.StopTimer()
-						require.NoError(b, os.Chtimes(dest, old, old))
+						require.NoError(b, os.Chtimes(dest, old, fi.ModTime()))
 						b.StartTimer()
 					}
 					if err := m.Download("https://example.com/file", name).Wait(); err != nil {

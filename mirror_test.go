@@ -3,12 +3,15 @@ package dlmanager
 import (
 	"errors"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dlmanager/dlmanager/internal/faultfs"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
@@ -155,4 +158,30 @@ func TestAMirrorWaitsForItsOwnHostAlone(t *testing.T) {
 	require.NoError(t, m.Download(second.Serve("/other", []byte("y")), "another").Wait())
 	assert.Equal(t, StateQueued, waiting.Progress().State, "the first host wants to be left alone")
 	waiting.Cancel()
+}
+
+func TestWhatNoSourceIsToBlameForIsNotTheirFailure(t *testing.T) {
+	for name, stop := range map[string]func(*Download, *faultfs.Fs){
+		"interrupted": func(d *Download, _ *faultfs.Fs) { d.Interrupt() },
+		"full disk": func(_ *Download, faults *faultfs.Fs) {
+			faults.Fail(faultfs.OpWrite, func(name string) bool { return filepath.Ext(name) == ".part" }, syscall.ENOSPC)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testorigin.New(t)
+			gate := make(chan struct{})
+			url := o.Serve("/first", nil, testorigin.Status(503, ""))
+			mirror := o.ServeSize("/mirror", 1000, testorigin.Gate(gate))
+			faults := faultfs.New(afero.NewOsFs())
+			d := newManager(t, WithFs(faults)).Download(url, "file", WithMirrors(mirror), WithStrategy(tiresome{new(int)}))
+			<-o.Arrived("/mirror", 1)
+			stop(d, faults)
+			close(gate)
+			err := d.Wait()
+			require.Error(t, err)
+			_, all := errors.AsType[*SourcesError](err)
+			assert.False(t, all, "%v", err)
+			assert.False(t, IsTemporary(err), "%v", err)
+		})
+	}
 }

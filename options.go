@@ -60,6 +60,8 @@ type managerConfig struct {
 	maxPerHost    int
 	requestDelay  time.Duration
 	adopt         bool
+	existing      bool
+	boot          string // names the time since the machine was started; "": the system says it
 }
 
 type downloadConfig struct {
@@ -88,6 +90,8 @@ type downloadConfig struct {
 	strategy    RequestStrategy
 	priority    int
 	netrc       string // "": none
+	terms
+	reading *semaphore // of all files of the manager that are read again; nil: no bound
 }
 
 func defaultDownloadConfig() downloadConfig {
@@ -207,6 +211,13 @@ func WithAdopt() Option {
 	return managerOption(func(c *managerConfig) { c.adopt = true })
 }
 
+// WithExisting makes NewDownloadManager take only what is a cache directory
+// already, for who looks after one: a directory without the mark is refused with
+// ErrNotCacheDir, and one that is not there with [os.ErrNotExist]. Nothing is made.
+func WithExisting() Option {
+	return managerOption(func(c *managerConfig) { c.existing = true })
+}
+
 // WithHTTPClient sets the client. Its CheckRedirect is asked beside our own
 // rules, its Timeout holds for whole downloads. It is not closed.
 func WithHTTPClient(client *http.Client) DownloadOption {
@@ -237,7 +248,9 @@ const (
 	SyncFile = fs.SyncFile
 	// SyncDir flushes the directory, too: after a power loss the file is there.
 	SyncDir = fs.SyncDir
-	// SyncNone flushes nothing. After a power loss a file may be damaged.
+	// SyncNone flushes nothing. A power loss may damage a file: after the machine was
+	// started again, each one is read once before it is used, and fetched anew if it
+	// is damaged or its record is lost.
 	SyncNone = fs.SyncNone
 )
 

@@ -18,6 +18,9 @@ func (l *life) fail(err error) step {
 
 func (l *life) failed() step {
 	err := l.failure
+	if l.mayUseOld(err) {
+		return l.useOld(err)
+	}
 	result := Result{WireBytes: l.wire}
 	if l.partial != nil {
 		kept, left := l.leave(err)
@@ -33,6 +36,9 @@ func (l *life) failed() step {
 // leave keeps the partial file after a failure, if somebody can go on from it,
 // and else removes it. The error is what could not be removed.
 func (l *life) leave(failure error) (kept bool, err error) {
+	if l.digests != nil {
+		l.digests.Close() // it reads the file that is going to be closed
+	}
 	if l.recorder.end(&l.fetched) && !isFinal(failure) {
 		err := l.partial.Keep()
 		if err == nil {

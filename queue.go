@@ -25,9 +25,10 @@ type queue struct {
 	free  int        // places that nobody has
 	came  uint64     // tickets so far
 	hosts map[string]*queueHost
-	ready hostHeap // may go: by their first ticket. Empty while there is a free place
-	later hostHeap // somebody waits for their time: by that time
-	idle  hostHeap // nobody is there, but their time is not over: by that time
+	ready hostHeap      // may go: by their first ticket. Empty while there is a free place
+	later hostHeap      // somebody waits for their time: by that time
+	idle  hostHeap      // nobody is there, but their time is not over: by that time
+	spare chan struct{} // closed when a place is free that nobody can take; nil: nobody waits for one
 	timer *time.Timer
 	due   time.Time // when the timer fires; zero: there is none
 }
@@ -150,13 +151,16 @@ func (q *queue) connect(host string) (release func(), ok bool) {
 	return sync.OnceFunc(func() { q.disconnect(h) }), true
 }
 
-// crowded reports whether one of the host's connections beyond the first of a
+// crowded returns how many of the host's connections beyond the first of each
 // ticket should be given up.
-func (q *queue) crowded(host string) bool {
+func (q *queue) crowded(host string) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	h := q.hosts[host]
-	return h != nil && q.perHost > 0 && h.extra > 0 && h.running+h.extra > q.perHost
+	if h == nil || q.perHost <= 0 {
+		return 0
+	}
+	return min(h.extra, max(0, h.running+h.extra-q.perHost))
 }
 
 func (q *queue) disconnect(h *queueHost) {
@@ -198,7 +202,33 @@ func (q *queue) letIn(now time.Time) {
 		q.settle(h, now)
 		close(t.called)
 	}
+	if q.free > 0 && q.spare != nil {
+		close(q.spare)
+		q.spare = nil
+	}
 	q.arm(now)
+}
+
+// waitForPlace waits until a place is free that none of those who wait can take. It
+// does not take it.
+func (q *queue) waitForPlace(ctx context.Context) error {
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		if q.free > 0 {
+			q.mu.Unlock()
+			return nil
+		}
+		if q.spare == nil {
+			q.spare = make(chan struct{})
+		}
+		spare := q.spare
+		q.mu.Unlock()
+		select {
+		case <-spare:
+		case <-ctx.Done():
+		}
+	}
+	return context.Cause(ctx)
 }
 
 // catchUp moves the hosts whose time has come, and forgets those that nobody

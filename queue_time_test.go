@@ -1,6 +1,7 @@
 package dlmanager
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -155,5 +156,31 @@ func TestHostsAreForgotten(t *testing.T) {
 		time.Sleep(time.Second)
 		q.holdOff("h", time.Time{})
 		requireForgotten(t, q, 3)
+	})
+}
+
+func TestAPlaceThatNobodyCanTakeIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2, 1, 0)
+		require.NoError(t, q.waitForPlace(t.Context()))
+		first := q.enter("a", 0)
+		second := q.enter("a", 0)
+		require.NoError(t, q.waitForPlace(t.Context()), "the second waits for its host, and leaves the place to others")
+		other := q.enter("b", 0)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, q.waitForPlace(ctx), context.DeadlineExceeded)
+		done := make(chan error, 2)
+		for range 2 {
+			go func() { done <- q.waitForPlace(t.Context()) }()
+		}
+		synctest.Wait()
+		first.leave()
+		synctest.Wait()
+		require.Empty(t, done, "the second has taken the place")
+		other.leave()
+		require.NoError(t, <-done)
+		require.NoError(t, <-done)
+		second.leave()
 	})
 }

@@ -2,8 +2,10 @@ package dlmanager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/afero"
 )
@@ -21,8 +23,18 @@ func (r *interruptible) Read(b []byte) (int, error) {
 	return r.Reader.Read(b)
 }
 
-// readLimited reads a file of at most limit bytes.
+var errNotRegularFile = errors.New("not a regular file")
+
+// readLimited reads a regular file of at most limit bytes. It opens no pipe, which
+// may wait for its other end for ever.
 func readLimited(fsys afero.Fs, path string, limit int64) ([]byte, error) {
+	fi, err := fsys.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: path, Err: errNotRegularFile}
+	}
 	f, err := fsys.Open(path)
 	if err != nil {
 		return nil, err

@@ -170,7 +170,7 @@ func (r *recorder) end(stored *transfer.Result) (worth bool) {
 	r.over = true
 	r.timer.Stop()
 	r.stored = *stored
-	if !r.worth || stored.N == 0 || r.written.IsZero() {
+	if !r.worth || stored.N == 0 || stored.N < recordFrom && r.written.IsZero() {
 		return false
 	}
 	return r.write()

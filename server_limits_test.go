@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -142,4 +144,28 @@ func TestServerResetsEveryConnectionAndGivesNothingToGoOnBy(t *testing.T) {
 	requireCut(t, fetchInVain(t, o.ServeSize("/file", small, testorigin.ResetAfter(half))))
 	assert.Equal(t, []string{"", "", ""}, asked(t, o, "/file"))
 	requireCut(t, fetchInVain(t, o.Serve("/dropped", nil, testorigin.Drop())))
+}
+
+func TestAPartialFileThatSomebodyCutsWhileItsDownloadWaitsIsBegunAnew(t *testing.T) {
+	o := testorigin.New(t)
+	gate := make(chan struct{})
+	url := o.ServeSize("/file", 8*mib, tagged, testorigin.Sequence(
+		testorigin.GateAfter(64<<10, gate), testorigin.CutAfter(mib), testorigin.Status(503, ""), testorigin.OK()))
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir)
+	cut := 0
+	d := m.Download(url, "file", WithConnections(2), WithHooks(Hooks{Retrying: func(*Download, Attempt, time.Duration) {
+		parts, err := filepath.Glob(filepath.Join(dir, ".dlm", "partial", "*.part"))
+		require.NoError(t, err)
+		for _, p := range parts {
+			require.NoError(t, os.Truncate(p, 0))
+			cut++
+		}
+	}}))
+	<-o.Arrived("/file", 2)
+	require.Eventually(t, func() bool { return placesOf(m, d) == 1 }, time.Minute, time.Millisecond)
+	close(gate)
+	require.NoError(t, d.Wait())
+	require.Positive(t, cut)
+	requireSame(t, 8*mib, d.Dest())
 }

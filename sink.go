@@ -51,7 +51,9 @@ func (l *life) prepare(stored transfer.Result) error {
 	if size <= l.size.Load() {
 		return nil
 	}
-	err := l.partial.Extend(size)
+	// What is stored already is not put at risk by a disk that is too full for the
+	// blocks of the rest.
+	err := l.partial.Extend(size, stored.N == 0)
 	if err == nil {
 		l.size.Store(size)
 	}

@@ -37,9 +37,9 @@ func (l *life) nextSource(err error, again bool) bool {
 	return true
 }
 
-// withPassed adds why the sources before were given up.
+// withPassed adds why the sources before were given up to the failure of the last.
 func (l *life) withPassed(err error) error {
-	if len(l.passed) == 0 {
+	if len(l.passed) == 0 || !isOfSource(err) {
 		return err
 	}
 	return &SourcesError{append(l.passed, err)}
@@ -116,7 +116,7 @@ type company struct{ l *life }
 
 func (c company) Connect() (release func(), ok bool) { return c.l.site.connect(c.l.Download) }
 
-func (c company) Crowded() bool { return c.l.site.crowded(c.l.Download) }
+func (c company) Crowded() int { return c.l.site.crowded(c.l.Download) }
 
 func (c company) Refused(err *transfer.StatusError) {
 	if status, ok := errors.AsType[*StatusError](fromTransfer(err)); ok && status.RetryAfter > 0 {

@@ -3,6 +3,8 @@ package dlmanager
 import (
 	"fmt"
 	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
 )
 
 // Stats is what a manager's directory holds, and how its limit is kept.
@@ -25,12 +27,35 @@ type Stats struct {
 	VictimAge    time.Duration
 }
 
-// Stats returns how the directory stands now. It costs one small read, and a look
+// byDirectory says how the directory's own limit is kept.
+func (s *Stats) byDirectory(u fs.Usage) {
+	if u.Known {
+		s.Files, s.Bytes, s.Reserved = int(u.Files), u.Bytes, u.Reserved+u.Huge
+	}
+	if s.DirectoryLimit <= 0 {
+		return
+	}
+	s.Limit = s.DirectoryLimit
+	if s.Over = max(0, s.Bytes+s.Reserved-s.Limit); s.Over > 0 {
+		e := u.Excess
+		s.Leased, s.Grace, s.Newest, s.Failed = e.Leased, e.Grace, e.Newest, e.Failed
+		s.Why = s.reasons()
+	}
+}
+
+// Stats returns how the directory stands now. A manager that evicts nothing says
+// how the directory's own limit is kept, as others last found it. It costs one small read, and a look
 // at each known file while the limit is exceeded, to say why.
 func (m *DownloadManager) Stats() Stats {
 	usage := m.limit.Usage()
 	u := m.dir.LastUsage()
+	if !m.limit.enabled() {
+		u = m.dir.Usage() // nobody has read it for the limit's sake
+	}
 	s := Stats{LimitUsage: usage, Shared: u.Known, DirectoryLimit: m.dir.SizeLimit(), Counted: u.Counted}
+	if !m.limit.enabled() {
+		s.byDirectory(u)
+	}
 	if !u.Victim.At.IsZero() {
 		s.LastEviction = u.Victim.At
 		s.VictimAge = max(0, u.Victim.At.Sub(u.Victim.LastUse))

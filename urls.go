@@ -32,6 +32,13 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
+// CheckURL returns why a URL cannot be fetched, as a *URLError; nil if it can be
+// tried.
+func CheckURL(rawURL string) error {
+	_, err := parseURL(rawURL)
+	return err
+}
+
 // reason is what the parser says up to where it quotes the URL, which may be a
 // secret.
 func reason(err error) string {
@@ -74,6 +81,17 @@ func TreeName(rawURL string) (string, error) {
 		return "", err
 	}
 	return fs.TreeName(u)
+}
+
+// HashedName returns the last segment of a URL's path as a portable name without
+// folders, with a short hash of the URL before its extension. It depends on the
+// URL alone, and different URLs have different ones.
+func HashedName(rawURL string) (string, error) {
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return "", err
+	}
+	return fs.HashedName(u)
 }
 
 // RedactURL returns the URL as it may be shown: without user, password,

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/digest"
@@ -19,6 +20,9 @@ import (
 func (l *life) resolve() step {
 	c := l.currentCheck()
 	u := c.spec.URL()
+	if l.cfg.offline {
+		return l.fail(&NotCachedError{Name: l.name, Offline: true, why: "the checksum file " + transfer.Redact(u) + " would have to be fetched"})
+	}
 	req, err := l.request(u)
 	if err != nil {
 		return l.fail(err)
@@ -27,8 +31,8 @@ func (l *life) resolve() step {
 	var content memory
 	if _, err := transfer.Fetch(l.ctx, req, &content); err != nil {
 		err = fmt.Errorf("fetch checksum file: %w", fromTransfer(err))
-		wait, again := l.strategyOn(err)
-		return l.retry(err, wait, again)
+		wait, again := l.strategyOn(err) // the file's sources are not to blame
+		return l.retry(err, wait, again && !l.mayUseOld(err))
 	}
 	resolved := *c
 	if err := resolved.resolve(content.Bytes()); err != nil {
@@ -83,15 +87,23 @@ func (l *life) followDigests() {
 }
 
 // examine → succeed, resolve, queue (the file that is there is not the one that
-// was asked for, or is gone), or failed.
+// was asked for, is gone, or its origin has to be asked about it), or failed.
 func (l *life) examine() step {
-	c := l.currentCheck()
-	entry, known := l.site.entry(l.Download, l.there)
-	if !known {
-		entry = fs.Entry{} // of another file
+	entry, known, err := l.knownOf()
+	switch {
+	case errors.Is(err, errGone):
+		return l.queue
+	case errors.Is(err, errDamaged):
+		return l.replace(err.Error())
+	case err != nil:
+		return l.fail(err)
 	}
+	if l.old = nil; l.site.outdated(l.Download, entry, known) {
+		l.old, l.oldEntry = l.there, entry
+	}
+	c := l.currentCheck()
 	verdict := c.provenBy(entry)
-	if verdict == unproven && l.unresolved(l.examine) {
+	if (verdict == unproven || l.old != nil) && l.unresolved(l.examine) {
 		return l.resolve
 	}
 	computed, err := l.complete(&entry, c, verdict)
@@ -104,19 +116,55 @@ func (l *life) examine() step {
 		verdict = c.provenBy(fs.Entry{Digests: entry.Digests})
 	}
 	if verdict != proven {
-		l.cfg.logger.Warn("the file that is there does not have the checksum that is asked for, it is fetched anew", "name", l.name)
-		l.stale = true
-		l.joined = false
-		l.claim = claim{apart: l.claim.apart} // who was waited for has brought something else
-		return l.queue
+		return l.replace("it does not have the checksum that is asked for")
 	}
 	if l.seal() != c {
 		return l.examine // with the one that was adopted meanwhile
 	}
-	if computed || c.checksBy(entry) || c != nil && entry.Unproven {
+	if l.old != nil && c == nil {
+		l.asking = true
+		return l.queue
+	}
+	if l.old != nil && c.spec.URL() != nil {
+		l.vouched, entry.Validated = true, time.Now()
+	}
+	if computed || l.vouched || c.checksBy(entry) || c != nil && entry.Unproven {
 		l.remember(entry, known, c)
 	}
 	return l.accept(entry, known)
+}
+
+// knownOf returns what is remembered of the file that is there, which is read if
+// it is suspect.
+func (l *life) knownOf() (fs.Entry, bool, error) {
+	if !l.suspect {
+		entry, known := l.site.entry(l.Download, l.there)
+		if !known {
+			entry = fs.Entry{} // of another file
+		}
+		return entry, known, nil
+	}
+	entry, err := l.site.reread(l.ctx, l.Download, l.there)
+	if err != nil {
+		return fs.Entry{}, false, err
+	}
+	l.suspect = false
+	if l.there = l.site.present(l.Download); l.there == nil {
+		return fs.Entry{}, false, errGone
+	}
+	return entry, true, nil
+}
+
+// replace → queue, or failed: the file that is there is not the one.
+func (l *life) replace(why string) step {
+	if l.cfg.offline {
+		return l.fail(&NotCachedError{Name: l.name, Offline: true, why: why})
+	}
+	l.cfg.logger.Warn("the file that is there is fetched anew", "name", l.name, "reason", why)
+	l.stale, l.suspect, l.old = true, false, nil
+	l.joined = false
+	l.claim = claim{apart: l.claim.apart} // who was waited for has brought something else
+	return l.queue
 }
 
 // complete computes the digests that are asked for and not known of the file that
@@ -161,13 +209,19 @@ func (l *life) accept(e fs.Entry, known bool) step {
 	if err != nil {
 		return l.fail(err)
 	}
-	if l.joined {
+	switch {
+	case l.vouched:
+		result.Origin = OriginRevalidated
+	case l.joined:
 		result.Origin = OriginJoined
 	}
 	return l.succeed(result)
 }
 
-var errGone = errors.New("the file was removed while it was read")
+var (
+	errGone    = errors.New("the file was removed while it was read")
+	errDamaged = errors.New("it is damaged")
+)
 
 // digestsOfFile reads the file that is there.
 func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, error) {
@@ -179,6 +233,11 @@ func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, er
 		return nil, err
 	}
 	defer f.Close() // read-only: nothing to lose
+	done, err := l.cfg.reading.begin(l.ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	return digestsOf(l.ctx, f, l.there.Size, algorithms)
 }
 

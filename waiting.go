@@ -70,6 +70,15 @@ func (m *DownloadManager) WaitContext(ctx context.Context) error {
 	return m.failures.take()
 }
 
+// WaitForPlace waits until another download could begin at once: a place is free
+// (WithMaxConcurrent) that none of the downloads that wait can take, because all of
+// them wait for their own hosts. It reserves nothing. Who has many files to ask for
+// calls it before each, so that few of them wait at a time. When ctx ends first, it
+// returns the context's cause.
+func (m *DownloadManager) WaitForPlace(ctx context.Context) error {
+	return m.queue.waitForPlace(ctx)
+}
+
 // idle waits until no download is alive.
 func (m *DownloadManager) idle(ctx context.Context) error {
 	for d := m.anyAlive(); d != nil; d = m.anyAlive() {

@@ -21,7 +21,7 @@ func TestAPartialFileIsExtendedWithBlocks(t *testing.T) {
 	require.NoError(t, err)
 	defer p.Cancel()
 	const size = 1 << 20
-	require.NoError(t, p.Extend(size))
+	require.NoError(t, p.Extend(size, true))
 	fi, err := p.file.Stat()
 	require.NoError(t, err)
 	assert.EqualValues(t, size, fi.Size())

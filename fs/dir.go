@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -32,9 +33,14 @@ type Options struct {
 	Limited bool
 	// Adopt marks a directory although there are files in it. They become cache.
 	Adopt bool
+	// Existing refuses a directory that carries no mark with ErrNotCacheDir, and one
+	// that is not there with os.ErrNotExist: nothing is made.
+	Existing bool
 	// InitialLimit is recorded as the directory's own size limit, in bytes, when
 	// this call marks it. 0: none.
 	InitialLimit int64
+	// Boot names the time since the machine was started. "": BootID says it.
+	Boot string
 }
 
 // Dir is one cache directory. It is safe for concurrent use; other processes
@@ -51,6 +57,10 @@ type Dir struct {
 	twins    *twins
 	counter  *counter
 	tidied   atomic.Bool // no note is left without its partial file
+	boot     string      // names the time since the machine was started; "": it is not known
+	unsynced unsynced
+	// fineTimes says that the file system was seen to keep times as they are set.
+	fineTimes atomic.Bool
 }
 
 // Open opens the cache directory at path on fsys and makes it, with its parents,
@@ -61,11 +71,14 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 		return nil, err
 	}
 	if fi, err := fsys.Stat(abs); err != nil || !fi.IsDir() {
+		if o.Existing {
+			return nil, fmt.Errorf("open cache directory: %w", noDirectory(abs, err))
+		}
 		if err := fsys.MkdirAll(abs, 0o777); err != nil {
 			return nil, fmt.Errorf("make cache directory: %w", err)
 		}
 	}
-	d := &Dir{path: abs}
+	d := &Dir{path: abs, boot: cmp.Or(o.Boot, BootID())}
 	if err := d.setRoot(fsys); err != nil {
 		return nil, fmt.Errorf("open cache directory: %w", err)
 	}
@@ -82,6 +95,16 @@ func Open(fsys afero.Fs, dir string, o Options) (*Dir, error) {
 	d.twins = newTwins(d)
 	return d, nil
 }
+
+// noDirectory is what is wrong with a path that leads to no directory.
+func noDirectory(path string, err error) error {
+	if err == nil {
+		err = &os.PathError{Op: "open", Path: path, Err: errNoDir}
+	}
+	return err
+}
+
+var errNoDir = errors.New("not a directory")
 
 func (d *Dir) setRoot(fsys afero.Fs) error {
 	switch fsys.(type) {
@@ -173,6 +196,16 @@ func (d *Dir) MakeExecutable(name string, info Info) error {
 
 // Open opens the finished file called name for reading.
 func (d *Dir) Open(name string) (afero.File, error) { return d.fsys.Open(name) }
+
+// OpenUnused is Open for one who looks after the file: where the file system
+// allows it, reading it does not count as its use.
+func (d *Dir) OpenUnused(name string) (afero.File, error) {
+	f, err := d.fsys.OpenFile(name, os.O_RDONLY|nonblock|unused, 0)
+	if unused != 0 && errors.Is(err, os.ErrPermission) { // it is another user's
+		return d.fsys.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	}
+	return f, err
+}
 
 // Spot returns where the partial file of name lies. A link among name's folders
 // is an error.

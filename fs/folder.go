@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // openFolder is a folder of a root that is kept open: what is in it is reached in one
@@ -126,6 +127,10 @@ func (f *openFolder) lstat(base string) (fi os.FileInfo, err error) {
 
 func (f *openFolder) remove(base string) error {
 	return f.with(func() error { return f.self.Remove(base) })
+}
+
+func (f *openFolder) chtimes(base string, atime, mtime time.Time) error {
+	return f.with(func() error { return f.self.Chtimes(base, atime, mtime) })
 }
 
 // renameOut gives a file a name directly in the root.

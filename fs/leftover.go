@@ -20,13 +20,15 @@ const strayAge = 7 * 24 * time.Hour
 type Leftover struct {
 	Name string // in the directory, among its own files
 	Size int64  // bytes that it was going to need, as far as that was known
+	// Written is when something was stored in it last; zero if that is not known.
+	Written time.Time
 }
 
 // Leftover returns the partial file of name as it lies there.
 func (d *Dir) Leftover(name string) Leftover {
 	l := Leftover{Name: path.Join(partialDir, key(name)+partialSuffix)}
 	if fi, err := Lstat(d.fsys, l.Name); err == nil {
-		l.Size = fi.Size()
+		l.Size, l.Written = fi.Size(), fi.ModTime()
 	}
 	return l
 }
@@ -116,8 +118,8 @@ func (d *Dir) sortLeftover(name string, now time.Time, kept func(Leftover)) {
 	fits := func(_ []byte, size int64) bool { return !old }
 	switch err := p.adopt(fits); {
 	case err == nil:
-		if size, _, err := p.Stat(); err == nil {
-			kept(Leftover{Name: name, Size: size})
+		if size, written, err := p.Stat(); err == nil {
+			kept(Leftover{Name: name, Size: size, Written: written})
 		}
 		_ = p.close() // nothing was written
 		p.unlock()

@@ -44,3 +44,8 @@ func tryLockFile(f afero.File, shared bool) (bool, error) {
 	}
 	return locked, lockErr
 }
+
+// TryLock takes an exclusive lock on f without waiting and reports whether it got
+// it. The lock belongs to the open file and ends when f is closed or its process
+// dies. Where the file system has no locks, it is an error.
+func TryLock(f afero.File) (bool, error) { return tryLock(f) }

@@ -40,6 +40,9 @@ func (d *Dir) identify(o Options) error {
 	if err != nil || marked {
 		return err
 	}
+	if o.Existing {
+		return &NotCacheDirError{Dir: d.path, Unmarked: true}
+	}
 	empty, err := d.isEmpty()
 	if err != nil {
 		return err
@@ -58,9 +61,15 @@ func (d *Dir) identify(o Options) error {
 }
 
 // NotCacheDirError is ErrNotCacheDir with the directory.
-type NotCacheDirError struct{ Dir string }
+type NotCacheDirError struct {
+	Dir      string
+	Unmarked bool // it has no mark, and none was to be set
+}
 
 func (e *NotCacheDirError) Error() string {
+	if e.Unmarked {
+		return fmt.Sprintf("%s is not a cache directory: it does not carry the mark of one", e.Dir)
+	}
 	return fmt.Sprintf("%s is not empty and not a cache directory: its files could be evicted; use another directory, or adopt this one with all that is in it", e.Dir)
 }
 

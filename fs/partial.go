@@ -190,11 +190,16 @@ func (p *Partial) ReadAt(b []byte, off int64) (int, error) {
 func (p *Partial) Clear() error { return p.file.Truncate(0) }
 
 // Extend gives the file its whole length, so that its size says what it is going
-// to need, and where that helps the blocks as well. What is not written reads as
-// zeros.
-func (p *Partial) Extend(size int64) error {
-	if err := allocate(p.file, size); !errors.Is(err, errors.ErrUnsupported) {
-		return err
+// to need, and with blocks these as well, where that helps. What is not written
+// reads as zeros. After a failure with blocks the file may have some of them.
+func (p *Partial) Extend(size int64, blocks bool) error {
+	if blocks {
+		switch err := allocate(p.file, size); {
+		case err == nil:
+			return nil
+		case IsFull(err):
+			return &os.PathError{Op: "fallocate", Path: p.file.Name(), Err: err}
+		}
 	}
 	return p.file.Truncate(size)
 }

@@ -96,6 +96,9 @@ func (r rootFs) Chown(name string, uid, gid int) error {
 }
 
 func (r rootFs) Chtimes(name string, atime, mtime time.Time) error {
+	if base, ok := r.partials.has(name); ok {
+		return r.partials.chtimes(base, atime, mtime)
+	}
 	return r.root.Chtimes(filepath.FromSlash(name), atime, mtime)
 }
 

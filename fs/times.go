@@ -27,12 +27,9 @@ func infoOf(fi os.FileInfo) Info {
 }
 
 // Is reports whether this is the file that had the size and the modification
-// time. A file system that keeps times in steps of a second or two (FAT) may say
-// another time later than it did at first.
+// time, to the last digit: a file of another time proves nothing.
 func (i Info) Is(size int64, modTime time.Time) bool {
-	const step = 2 * time.Second
-	return i.Size == size && (modTime.Equal(i.ModTime) ||
-		i.ModTime.Nanosecond() == 0 && modTime.Sub(i.ModTime).Abs() < step)
+	return i.Size == size && i.ModTime.Equal(modTime)
 }
 
 // Present describes the regular file at path; nil if there is none.

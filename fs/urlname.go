@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"net/url"
@@ -30,6 +31,19 @@ func FlatName(u *url.URL) (string, error) {
 		name = marked(name, hashMark(segment))
 	}
 	return CleanName(name)
+}
+
+// HashedName returns the last segment of the URL's path, made portable, with a
+// hash of the URL before its extension: a name without folders that depends on the
+// URL alone, and that no other URL has, but for user, password and fragment, which
+// do not count. A path that does not end in the name of a file gives index-HASH.
+func HashedName(u *url.URL) (string, error) {
+	if u.Hostname() == "" {
+		return "", &NameError{Name: u.EscapedPath(), Reason: "the URL has no host; give a name"}
+	}
+	escaped := u.EscapedPath()
+	leaf := portable(unescaped(escaped[strings.LastIndexByte(escaped, '/')+1:]))
+	return CleanName(marked(cmp.Or(leaf, indexLeaf), hashMark(Canonical(u))))
 }
 
 // unescaped decodes percent-encoding (RFC 3986, 2.1). What is no encoding stays.

@@ -122,3 +122,29 @@ func FuzzFlatName(f *testing.F) {
 		require.Equal(t, name, again)
 	})
 }
+
+func TestHashedNameIsOfOneURLAlone(t *testing.T) {
+	seen := map[string]string{}
+	for _, raw := range []string{
+		"https://h/v1/tool.tar.gz", "https://h/v2/tool.tar.gz", "http://h/v1/tool.tar.gz", "https://h:8443/v1/tool.tar.gz",
+		"https://h/v1/tool.tar.gz?x=1", "https://h/v1/tool.tar.gz?", "https://h", "https://h/a/", "https://h/a/..", "https://h/.dlm", "https://h/con",
+		"https://h/" + strings.Repeat("x", 400), "https://h/" + strings.Repeat("x", 401),
+	} {
+		name, err := HashedName(parsed(t, raw))
+		require.NoError(t, err, raw)
+		again, err := CleanName(name)
+		require.NoError(t, err, raw)
+		assert.Equal(t, name, again)
+		assert.NotContains(t, name, "/")
+		assert.Empty(t, seen[name], "%s and %s", raw, seen[name])
+		seen[name] = raw
+	}
+	a, err := HashedName(parsed(t, "https://h/v1/tool.tar.gz"))
+	require.NoError(t, err)
+	assert.Regexp(t, `^tool-[a-z2-7]{16}\.tar\.gz$`, a)
+	b, err := HashedName(parsed(t, "HTTPS://user:password@H:443/v1/tool.tar.gz#part"))
+	require.NoError(t, err)
+	assert.Equal(t, a, b, "the same resource")
+	_, err = HashedName(parsed(t, "tool"))
+	require.ErrorIs(t, err, ErrInvalidName)
+}

@@ -8,7 +8,7 @@ import (
 // locate returns the absolute path of the cache directory: the one given, or
 // dlm in the user's cache directory. There is no other way out: a temporary
 // directory would lose what was fetched, and fill the disk with it.
-func (f *cacheFlags) locate() (string, error) {
+func (f *dirFlag) locate() (string, error) {
 	dir := f.dir
 	if dir == "" {
 		base, err := os.UserCacheDir()
@@ -22,7 +22,7 @@ func (f *cacheFlags) locate() (string, error) {
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return "", &usageError{text: "--cache-dir: " + err.Error()}
+		return "", &usageError{text: given(f.flags, "cache-dir") + ": " + err.Error()}
 	}
 	return abs, nil
 }

@@ -35,7 +35,7 @@ func applyEnvironment(cmd *cobra.Command, lookup func(string) (string, bool)) er
 				return
 			}
 			f.Changed = true
-			fromVariable(f)
+			setSource(f, variable(f.Name))
 		}
 	})
 	return problem
@@ -55,22 +55,23 @@ func valuesOf(f *pflag.Flag, value string) []string {
 	return lines
 }
 
-// annotation marks a flag that got its value from its variable.
-const annotation = "dlm_variable"
+// sourceKey is the annotation that names what a flag got its value from, unless
+// that was the flag itself.
+const sourceKey = "dlm_source"
 
-func fromVariable(f *pflag.Flag) {
+func setSource(f *pflag.Flag, source string) {
 	if f.Annotations == nil {
 		f.Annotations = map[string][]string{}
 	}
-	f.Annotations[annotation] = nil
+	f.Annotations[sourceKey] = []string{source}
 }
 
-// given returns what a person wrote to give the flag its value: the flag, or its
-// variable.
+// given returns what a person wrote to give the flag its value: the flag, its
+// variable, or the line of the config file.
 func given(flags *pflag.FlagSet, name string) string {
 	if f := flags.Lookup(name); f != nil {
-		if _, ok := f.Annotations[annotation]; ok {
-			return variable(name)
+		if source := f.Annotations[sourceKey]; source != nil {
+			return source[0]
 		}
 	}
 	return "--" + name

@@ -48,6 +48,7 @@ func newExecCommand(u *ui) *cobra.Command {
 	flags := newFlagSet(cmd.Flags())
 	e.content.register(flags)
 	e.cache.register(flags)
+	e.fresh.register(flags)
 	e.placing.registerName(flags)
 	e.placing.executable = true
 	e.transfer.register(flags)

@@ -29,15 +29,17 @@ const (
     0  all files are there
     1  another failure, or failures of several kinds; also, without a message,
        when nobody reads the output any more
-    2  the command line is wrong: a flag, a variable, a URL or a name
-    3  a file is not there: the server answered 404 or 410
+    2  the command line is wrong: a flag, a variable, the config file, a URL or a
+       name
+    3  a file is not there: the server answered 404 or 410, or it is not in the
+       cache
     4  trying again later may help: no connection, no address, a silent server,
        a connection that was cut, --max-time, or the server answered 408, 425,
-       429 or 5xx
+       429, 500, 502, 503, 504, 522 or 524
     5  a checksum is not what it should be
     6  the disk: no space, no permission
     7  some items of a batch failed
-    8  the directory is in use, or not ours
+    8  the directory or a file in it is in use, or the directory is not ours
     9  the server refused: it answered 401, 403 or 407
   126  the operating system does not execute the file (dlm exec)
   130  interrupted (Ctrl-C)
@@ -47,7 +49,8 @@ When several files failed for the same reason, the code is the reason's. Once dl
 exec runs its program, the code is the program's.`
 )
 
-// usageError is a mistake on the command line or in a DLM_ variable.
+// usageError is a mistake on the command line, in a DLM_ variable or in the config
+// file.
 type usageError struct {
 	text string
 	hint string // what to do about it
@@ -120,11 +123,11 @@ func singleCode(err error) int {
 		return codeUsage
 	case isNotStarted(err):
 		return codeNoProgram
-	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat):
+	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat), errors.Is(err, dlmanager.ErrInUse):
 		return codeNotOurs
 	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict):
 		return codeChecksum
-	case errors.Is(err, dlmanager.ErrNotFound):
+	case errors.Is(err, dlmanager.ErrNotFound), errors.Is(err, dlmanager.ErrNotCached):
 		return codeNotFound
 	case isRefusal(err):
 		return codeRefused

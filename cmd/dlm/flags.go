@@ -57,9 +57,20 @@ func (f *placeFlags) mode() os.FileMode {
 	return 0o666
 }
 
+// dirFlag says which directory the cache is.
+type dirFlag struct {
+	dir   string
+	flags *pflag.FlagSet
+}
+
+func (f *dirFlag) register(s *flagSet) {
+	f.flags = s.FlagSet
+	s.StringVar(&f.dir, "cache-dir", "", "the cache's `DIR` (default: dlm in the user's cache directory)")
+}
+
 // cacheFlags say which directory the cache is, and what it may hold.
 type cacheFlags struct {
-	dir       string
+	dirFlag
 	limit     sizeValue
 	keep      countValue
 	grace     durationValue
@@ -72,7 +83,7 @@ type cacheFlags struct {
 func (f *cacheFlags) register(s *flagSet) {
 	f.limit, f.keep, f.grace = defaultLimit, countValue{defaultKeep, 0}, durationValue(defaultGrace)
 	s.group("The cache")
-	s.StringVar(&f.dir, "cache-dir", "", "the cache's `DIR` (default: dlm in the user's cache directory)")
+	f.dirFlag.register(s)
 	s.Var(&f.limit, "size-limit", "what the cache may hold, for this run; 0: any amount (default: what the directory itself says, 10GiB when it is made)")
 	f.limitFlag = s.Lookup("size-limit")
 	f.limitFlag.DefValue = "0" // its usage says more than a figure can
@@ -176,7 +187,6 @@ type transferFlags struct {
 	conns     connectionsValue
 	noResume  bool
 	sync      choiceValue
-	force     bool
 	flags     *pflag.FlagSet
 }
 
@@ -187,7 +197,6 @@ func (f *transferFlags) register(s *flagSet) {
 	f.sync = choiceValue{"file", []string{"file", "dir", "none"}}
 	f.flags = s.FlagSet
 	s.group("The transfer")
-	s.BoolVar(&f.force, "force", false, "fetch the file although it is there")
 	s.VarP(&f.parallel, "parallel", "j", "fetch `N` files at once")
 	s.Var(&f.perHost, "per-host", "of these, fetch `N` at most from one host; 0: any number")
 	s.Var(&f.delay, "delay", "begin with two files of one host at least `DURATION` apart")
@@ -244,15 +253,6 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 		opts = append(opts, dlmanager.WithTransport(transport))
 	}
 	return opts, nil
-}
-
-// once returns what holds when a file is asked for first, and not when it is
-// opened after that.
-func (f *transferFlags) once() []dlmanager.DownloadOption {
-	if f.force {
-		return []dlmanager.DownloadOption{dlmanager.WithForce()}
-	}
-	return nil
 }
 
 // outputFlags say what is shown.
@@ -321,9 +321,17 @@ func (s *flagSet) endGroup() {
 // read.
 const helpWidth = 80
 
-// usageByGroup makes a command's help show its flags in their groups.
+// workKey is the annotation of the commands that do the work.
+const workKey = "dlm_work"
+
+// works reports whether the command's flags have defaults in the config file.
+func works(cmd *cobra.Command) bool { return cmd.Annotations[workKey] != "" }
+
+// usageByGroup makes a command's help show its flags in their groups, and lets
+// the config file set them.
 func usageByGroup(cmd *cobra.Command, s *flagSet) {
 	s.endGroup()
+	cmd.Annotations = map[string]string{workKey: "true"}
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
 		w := cmd.OutOrStdout()
 		fmt.Fprintf(w, "Usage:\n  %s\n", cmd.UseLine())
@@ -333,7 +341,8 @@ func usageByGroup(cmd *cobra.Command, s *flagSet) {
 		for _, g := range s.groups {
 			fmt.Fprintf(w, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(helpWidth))
 		}
-		fmt.Fprintf(w, "\nEvery flag has a variable: DLM_CACHE_DIR is --cache-dir, and so on.\nSee also: dlm help cache, dlm help environment, dlm help exit-codes\n")
+		fmt.Fprintf(w, "\nFor every command:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(helpWidth))
+		fmt.Fprintf(w, "\nEvery flag has a variable: DLM_CACHE_DIR is --cache-dir, and so on.\nSee also: dlm help cache, dlm help config, dlm help environment, dlm help exit-codes\n")
 		return nil
 	})
 }

@@ -38,6 +38,10 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   dlm get --checksum https://example.com/SHA256SUMS \
       --mirror https://mirror.example.org/data.tar.gz https://example.com/data.tar.gz
 
+  # Whatever the server has now; the file that is there if it is still that, or if
+  # the server cannot be reached
+  dlm get --revalidate --stale-if-error https://example.com/latest.zip
+
   # With credentials, which go to example.com and nowhere else; without --header
   # they are looked up in ~/.netrc
   dlm get --header @token.txt https://example.com/private.zip`
@@ -48,6 +52,7 @@ type getCommand struct {
 	placing  placeFlags
 	content  contentFlags
 	cache    cacheFlags
+	fresh    freshFlags
 	transfer transferFlags
 	output   outputFlags
 }
@@ -68,6 +73,7 @@ func newGetCommand(u *ui) *cobra.Command {
 	g.placing.register(flags)
 	g.content.register(flags)
 	g.cache.register(flags)
+	g.fresh.register(flags)
 	g.transfer.register(flags)
 	g.output.register(flags)
 	usageByGroup(cmd, flags)
@@ -98,6 +104,9 @@ func (g *getCommand) open(urls []string) (*plan, *dlmanager.DownloadManager, err
 		return nil, nil, err
 	}
 	if err := g.content.check(len(urls)); err != nil {
+		return nil, nil, err
+	}
+	if err := g.fresh.check(); err != nil {
 		return nil, nil, err
 	}
 	dir, err := g.cache.locate()
@@ -133,13 +142,14 @@ func (g *getCommand) options() ([]dlmanager.Option, error) {
 		return nil, err
 	}
 	opts = append(opts, g.cache.options()...)
+	opts = append(opts, g.fresh.options()...)
 	opts = append(opts, g.content.options()...)
 	if g.output.json {
 		opts = append(opts, dlmanager.WithSHA256())
 	}
 	opts = append(opts,
 		dlmanager.WithMode(g.placing.mode()),
-		dlmanager.WithHooks(dlmanager.Hooks{LimitExceeded: g.warnOfLimit, Retrying: g.warnOfRetry}),
+		dlmanager.WithHooks(dlmanager.Hooks{LimitExceeded: g.warnOfLimit, Retrying: g.warnOfRetry, Stale: g.warnOfStale}),
 	)
 	if g.output.verbose {
 		handler := slog.NewTextHandler(g.ui, &slog.HandlerOptions{Level: slog.LevelDebug})
@@ -159,7 +169,7 @@ func (e *maxTimeError) Error() string {
 // by then.
 func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager, p *plan) error {
 	for _, j := range p.jobs {
-		j.download = m.Download(j.url, j.name, g.transfer.once()...)
+		j.download = m.Download(j.url, j.name, g.fresh.once()...)
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
 	show := g.follow(p.jobs)
@@ -221,6 +231,11 @@ func (g *getCommand) warnOfRetry(_ *dlmanager.Download, a dlmanager.Attempt, wai
 		when = "in " + shortDuration(max(wait.Round(100*time.Millisecond), 100*time.Millisecond))
 	}
 	g.ui.note("%v; trying again %s", a.Err, when)
+}
+
+// warnOfStale tells that a file may be out of date.
+func (g *getCommand) warnOfStale(d *dlmanager.Download, err error) {
+	g.ui.note("%s: the file that is there is used, which may be out of date", describe(dlmanager.RedactURL(d.URL()), err))
 }
 
 // printResults prints a line for each argument. It prints all at once, so that

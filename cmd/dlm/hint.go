@@ -16,6 +16,9 @@ func hintFor(err error) string {
 	if usage, ok := errors.AsType[*usageError](err); ok {
 		return usage.hint
 	}
+	if told, ok := errors.AsType[*hinted](err); ok {
+		return told.hint
+	}
 	if unfinished, ok := errors.AsType[*unfinished](err); ok {
 		return bytesText(unfinished.kept) + " are kept: the same command goes on from there"
 	}
@@ -34,11 +37,18 @@ func hintFor(err error) string {
 	if _, netrc := errors.AsType[*dlmanager.NetrcError](err); netrc {
 		return "mend the file, or do without it: --no-netrc"
 	}
+	if missing, ok := errors.AsType[*dlmanager.NotCachedError](err); ok && missing.Offline {
+		return "without --offline it is fetched"
+	}
 	switch {
 	case errors.Is(err, dlmanager.ErrNotCacheDir):
 		return "--adopt makes it a cache with all that is in it; --cache-dir DIR takes another directory"
 	case errors.Is(err, dlmanager.ErrNameTaken), errors.Is(err, dlmanager.ErrInvalidName):
 		return "--name NAME gives the file another name in the cache"
+	case isNoCache(err):
+		return "--cache-dir DIR names another directory"
+	case errors.Is(err, dlmanager.ErrNotCached):
+		return "dlm cache ls lists what is in the cache"
 	case errors.Is(err, dlmanager.ErrChecksum):
 		return "nothing was kept; compare the checksum with the publisher's, or take another --mirror"
 	case errors.Is(err, dlmanager.ErrTooLarge):
@@ -57,6 +67,14 @@ func hintFor(err error) string {
 		return ""
 	}
 }
+
+// hinted is an error with a hint of its own.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
 
 // unfinished is a failure after which another call can go on.
 type unfinished struct {

@@ -13,9 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/dlmanager/dlmanager"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
@@ -26,7 +28,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts in testdata/script, one rule of the command each.
 // They have an origin at $URL, the same over TLS with a file at $HTTPS, whose
-// authority is in ca.pem, and the cache in $WORK/cache.
+// authority is in ca.pem, a proxy that wants credentials at $PROXY, and the cache
+// in $WORK/cache.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -35,6 +38,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":     runForCode,
 			"requests": countRequests,
+			"lease":    leaseFile,
+			"used":     setLastUse,
 		},
 	})
 }
@@ -56,6 +61,11 @@ func setUpScript(env *testscript.Env) error {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
 	secure.StartTLS()
 	env.Defer(secure.Close)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	env.Defer(proxy.Close)
+	env.Setenv("PROXY", proxy.URL)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "ca.pem"), ca, 0o666); err != nil {
 		return err
@@ -100,6 +110,8 @@ func serveScripts(o *testorigin.Origin) {
 	for _, path := range []string{"/halves", "/halves2"} {
 		o.ServeSize(path, 4<<20, testorigin.ETag(`"v1"`), testorigin.Sequence(testorigin.CutAfter(2<<20), testorigin.OK()))
 	}
+	o.Serve("/dated", []byte("dated\n"), testorigin.LastModified(time.Now().Add(-time.Hour)))
+	o.Serve("/fading", []byte("fading\n"), testorigin.Sequence(testorigin.OK(), testorigin.Status(http.StatusServiceUnavailable, "away")))
 	o.Serve("/silent", nil, testorigin.Silent())
 	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
 	o.ServeSize("/big", 1<<20)
@@ -136,4 +148,29 @@ func countRequests(ts *testscript.TestScript, neg bool, args []string) {
 	if got := ts.Value(originKey{}).(*testorigin.Origin).Count(args[0]); got != want {
 		ts.Fatalf("%d requests for %s, want %d", got, args[0], want)
 	}
+}
+
+// leaseFile keeps a file of the cache open until the script ends: lease NAME
+func leaseFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lease NAME")
+	}
+	m, err := dlmanager.NewDownloadManager(ts.MkAbs("cache"), dlmanager.WithExisting(), dlmanager.WithSizeLimit(0))
+	ts.Check(err)
+	file, err := m.Open(args[0])
+	ts.Check(err)
+	ts.Defer(func() {
+		ts.Check(file.Close())
+		ts.Check(m.Close())
+	})
+}
+
+// setLastUse makes a file look as if it was used last on a day: used 2020-01-31 FILE
+func setLastUse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: used DAY FILE")
+	}
+	day, err := time.Parse(time.DateOnly, args[0])
+	ts.Check(err)
+	ts.Check(os.Chtimes(ts.MkAbs(args[1]), day, day))
 }

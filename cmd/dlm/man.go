@@ -36,12 +36,20 @@ func writeManual(root *cobra.Command, dir string) error {
 		return err
 	}
 	root.DisableAutoGenTag = true // the same program writes the same pages
-	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
-		if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
+	return writePages(root, dir)
+}
+
+// writePages writes the pages of cmd and of the commands below it.
+func writePages(cmd *cobra.Command, dir string) error {
+	page := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
+	if err := writePage(cmd, page, filepath.Join(dir, page+".1")); err != nil {
+		return err
+	}
+	for _, sub := range cmd.Commands() {
+		if sub.Hidden || sub.Name() == "help" || sub.Name() == "completion" {
 			continue
 		}
-		page := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-		if err := writePage(cmd, page, filepath.Join(dir, page+".1")); err != nil {
+		if err := writePages(sub, dir); err != nil {
 			return err
 		}
 	}

@@ -15,9 +15,10 @@ type report struct {
 	Name    string  `json:"name"` // in the cache
 	Path    string  `json:"path"` // absolute; "" if the file is not there
 	Bytes   int64   `json:"bytes"`
-	Origin  string  `json:"origin"`      // fetched, resumed, joined, cached, or "" if it failed
+	Origin  string  `json:"origin"`      // fetched, resumed, joined, revalidated, cached, or "" if it failed
 	Digest  string  `json:"sha256"`      // in hexadecimal
 	Checked bool    `json:"verified"`    // its end was proven, or a checksum was asked for
+	Stale   string  `json:"stale"`       // why the server could not be asked whether the file is current; "" if there was no need, or it was
 	Resumed int64   `json:"resumedFrom"` // bytes that an earlier call had left
 	Wire    int64   `json:"wireBytes"`   // that came over the network
 	Tries   int     `json:"attempts"`    // requests
@@ -38,6 +39,9 @@ func (j *job) report() report {
 	}
 	if digits, ok := strings.CutPrefix(j.result.Digest, "sha256:"); ok {
 		r.Digest = digits
+	}
+	if j.result.Stale != nil {
+		r.Stale = describe("", j.result.Stale)
 	}
 	if j.err != nil {
 		r.Path, r.Origin, r.Bytes = "", "", 0

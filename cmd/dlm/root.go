@@ -37,7 +37,7 @@ func newRoot(u *ui) *cobra.Command {
 		// Without a command there is nothing to do but to help.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return applyEnvironment(cmd, os.LookupEnv)
+			return applyDefaults(cmd)
 		},
 	}
 	root.SetOut(u.out)
@@ -46,10 +46,25 @@ func newRoot(u *ui) *cobra.Command {
 	root.SetUsageFunc(rootUsage)
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.Flags().Bool("version", false, "print the version")
-	root.AddCommand(newGetCommand(u), newExecCommand(u), newVersionCommand(), newManCommand())
+	registerConfig(root)
+	root.AddCommand(newGetCommand(u), newExecCommand(u), newCacheCommand(u), newVersionCommand(), newManCommand())
 	root.AddCommand(newTopics(root)...)
 	root.SetHelpCommand(newHelpCommand())
 	return root
+}
+
+// applyDefaults sets the flags that were not given: from their variables, else
+// from the config file. Commands that only tell about themselves do not read it:
+// they must work when it is wrong.
+func applyDefaults(cmd *cobra.Command) error {
+	if err := applyEnvironment(cmd, os.LookupEnv); err != nil || !works(cmd) {
+		return err
+	}
+	settings, err := readConfig(cmd)
+	if err != nil || len(settings) == 0 {
+		return err
+	}
+	return applyConfig(cmd, settings)
 }
 
 // rootUsage lists the commands and topics. Commands without a usage function of
@@ -102,12 +117,12 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	shown, hint := fmt.Sprintf("%q", args[0]), "dlm help lists the commands"
+	shown, hint := fmt.Sprintf("%q", args[0]), cmd.CommandPath()+" --help lists the commands"
 	if strings.Contains(args[0], "://") {
 		shown = dlmanager.RedactURL(args[0])
 		hint = "dlm get URL fetches a file"
 	} else if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-		hint = "did you mean dlm " + similar[0] + "?"
+		hint = "did you mean " + cmd.CommandPath() + " " + similar[0] + "?"
 	}
 	return &usageError{"there is no command " + shown, hint}
 }

@@ -5,13 +5,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // newTopics returns what "dlm help" explains beside the commands.
 func newTopics(root *cobra.Command) []*cobra.Command {
 	return []*cobra.Command{
-		{Use: "cache", Short: "Where files are kept, for how long, and what they are called", Long: cacheHelp},
+		{Use: "config", Short: "The file with defaults of flags", Long: configHelp(root)},
 		{Use: "environment", Short: "The variables that stand for flags", Long: environmentHelp(root)},
 		{Use: "exit-codes", Short: "What the exit code tells", Long: exitCodesHelp},
 		{Use: "output", Short: "What is written to stdout and stderr", Long: outputHelp},
@@ -34,8 +33,16 @@ removed, but not the last few (--keep) and none that was used a short while ago
 process has open, such as a program that dlm exec runs. The limit is the
 directory's own, 10GiB when dlm makes it; --size-limit sets another for one run.
 
+What is there is used, whatever its age, and no server is asked. --revalidate asks
+whether it is still current, --max-stale only if it is older than that; if it is,
+nothing but the answer is sent, and else the new file replaces the old one. A file
+that has the digest of --checksum needs no asking. --offline makes no request.
+
 Everything in the directory is cache, and may be removed. So a directory with
-files in it is taken only with --adopt. It is safe to delete the whole directory.`
+files in it is taken only with --adopt. It is safe to delete the whole directory.
+
+The commands below look after a cache that is there. They take the names of its
+files, or the URLs, of which they know the names.`
 
 const outputHelp = `Stdout has one line for each URL, in their order: the absolute path of the file,
 or an empty line if it failed. With -o - it has the file itself, once the file is
@@ -48,10 +55,14 @@ With --json each line is an object with these keys, which are always there:
   path     its absolute path, "" if it failed
   bytes    its size
   origin   "fetched", "resumed" (the rest of what an earlier call had left),
-           "joined" (another process was fetching it), "cached", "" if it failed
+           "joined" (another process was fetching it), "revalidated" (it was
+           there, and the server says that it is current), "cached", "" if it
+           failed
   sha256   its digest, in hexadecimal
   verified false if nothing proved that its end is the end: the server sent no
            length, and no checksum was asked for
+  stale    why the server could not be asked whether the file is current, if it is
+           used all the same (--stale-if-error); else ""
   resumedFrom  bytes that an earlier call had left
   wireBytes    bytes that came over the network
   attempts     requests made
@@ -82,22 +93,47 @@ func environmentHelp(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(`Every flag has a variable that stands for it when the flag is not given. Of a
 flag that may be repeated, it holds one value a line. Switches take true or
-false. A variable that is empty counts as not set.
+false. A variable that is empty counts as not set. The variable outranks the
+config file.
 
 `)
-	listed := map[string]bool{}
-	for _, cmd := range root.Commands() {
-		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
-			if listed[f.Name] {
-				return
-			}
-			listed[f.Name] = true
-			fmt.Fprintf(&b, "  %-20s  --%s\n", variable(f.Name), f.Name)
-		})
+	for _, name := range append(flagNames(root), "config") {
+		fmt.Fprintf(&b, "  %-20s  --%s\n", variable(name), name)
 	}
 	b.WriteString(`
 These are heard as well: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, for the proxies;
 NETRC, the file with credentials of hosts, in place of ~/.netrc; TERM=dumb, which
 keeps bars off a terminal.`)
 	return b.String()
+}
+
+// configHelp lists the settings of all commands.
+func configHelp(root *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString(`The defaults of flags can be changed in dlm/config.toml in your config directory
+($XDG_CONFIG_HOME or ~/.config on Linux, ~/Library/Application Support on macOS,
+%AppData% on Windows). --config FILE or the variable DLM_CONFIG names another
+file; with "none" no file is read. A flag outranks its variable, and the variable
+the file.
+
+The file is TOML. Its keys are the long names of flags, and hold for every command
+that has the flag:
+
+  # 50 GiB on the large disk
+  cache-dir = "~/disk/cache"
+  size-limit = "50GiB"
+  grace = "1h"
+  parallel = 4
+  no-netrc = true
+
+~/ is your home directory, and a path that is not absolute starts from where the
+file is. What is not known or makes no sense is an error, whichever command is
+run. Headers are refused, for they may be secrets: credentials belong into the
+netrc file. These are the settings:
+
+`)
+	for _, name := range settingNames(root) {
+		fmt.Fprintf(&b, "  %s\n", name)
+	}
+	return strings.TrimRight(b.String(), "\n")
 }

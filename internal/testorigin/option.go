@@ -70,6 +70,16 @@ func Sequence(steps ...Option) Option {
 	}
 }
 
+// WhenConditional applies the option to requests that ask whether what they hold
+// is current (RFC 9110, section 13.1).
+func WhenConditional(opt Option) Option {
+	return func(p *plan) {
+		if p.request.Header.Get("If-None-Match") != "" || p.request.Header.Get("If-Modified-Since") != "" {
+			opt(p)
+		}
+	}
+}
+
 // Body replaces the body, as a new release of the content does.
 func Body(body []byte) Option {
 	return func(p *plan) { p.body, p.size = bytes.NewReader(body), int64(len(body)) }

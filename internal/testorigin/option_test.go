@@ -221,3 +221,17 @@ func TestContentLength(t *testing.T) {
 	_, err := o.Client().Get(o.URL("/f"))
 	assert.Error(t, err)
 }
+
+func TestWhenConditional(t *testing.T) {
+	o := testorigin.New(t)
+	u := o.Serve("/f", []byte("content"), testorigin.WhenConditional(testorigin.Status(304, "")))
+	assert.Equal(t, 200, get(t, o, u).StatusCode)
+	for _, field := range []string{"If-None-Match", "If-Modified-Since"} {
+		r := request(t, http.MethodGet, u)
+		r.Header.Set(field, "something")
+		response, err := o.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, 304, response.StatusCode)
+	}
+}

@@ -93,6 +93,13 @@ func (a *adapter) judge(now time.Duration, rate float64, left int64, active, mos
 	return min(active, before)
 }
 
+// abandon ends a trial for which there was no connection, which tells nothing.
+func (a *adapter) abandon(now time.Duration) {
+	if a.before > 0 {
+		a.before, a.resume = 0, now+worthFirst
+	}
+}
+
 // try begins a trial with more connections, if that may be worth it.
 func (a *adapter) try(now time.Duration, rate float64, left int64, active, more, most int) int {
 	worth := worthMore

@@ -89,6 +89,14 @@ func (b *board) take(l *line) *part {
 	return nil
 }
 
+// isShareable reports whether take has a part for one more line.
+func (b *board) isShareable() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.slowest(time.Now()) != nil ||
+		slices.ContainsFunc(b.parts, func(p *part) bool { return p.line == nil && p.left() > 0 })
+}
+
 func (p *part) give(l *line, now time.Time) *part {
 	p.line, p.since, p.begun, p.reach = l, now, p.at, p.end
 	return p

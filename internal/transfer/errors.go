@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -61,11 +62,14 @@ func (e *StatusError) Error() string { return "get " + e.URL + ": " + e.Status }
 // fail makes the error of something that failed on the way: the end of the
 // caller's context, a stall, or err.
 func (f *fetch) fail(op string, offset int64, err error) error {
+	refused, anonymous := errors.AsType[*proxyRefusal](err)
 	switch ended, stalled := f.watch.ended(); {
 	case ended != nil:
 		return ended
 	case stalled:
 		err = ErrStalled
+	case anonymous:
+		return &StatusError{Code: http.StatusProxyAuthRequired, Status: f.quote(refused.status), URL: Redact(f.at)}
 	default:
 		err = f.clean(err)
 		if f.cutsShort(op, err) {

@@ -17,6 +17,7 @@ type line struct {
 	speed float64     // bytes per second, of the parts before; 0: unknown
 	heard atomic.Bool // something has come
 	leave atomic.Bool // it is not wanted any more; set by others
+	over  atomic.Bool // it has ended
 }
 
 // Ways in which a line ends that are no failure of the transfer.

@@ -139,6 +139,7 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", f.req.UserAgent)
 	}
+	f.condition(req, at)
 	if f.ranged {
 		req.Header.Set("Range", f.span())
 		if v := f.have.validator(); v != "" && !f.plain && (!f.req.Digested || f.have.isFrom(at)) {

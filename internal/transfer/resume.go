@@ -63,12 +63,13 @@ func isStrongDate(lastModified, date string) bool {
 type verdict int
 
 const (
-	refused   verdict = iota // it is no file
-	whole                    // the body is the file from its beginning
-	rest                     // the body goes on where we are
-	complete                 // we have it all
-	askPlain                 // ask again with Range alone
-	startOver                // ask again for the whole file
+	refused    verdict = iota // it is no file
+	whole                     // the body is the file from its beginning
+	rest                      // the body goes on where we are
+	complete                  // we have it all
+	askPlain                  // ask again with Range alone
+	startOver                 // ask again for the whole file
+	unmodified                // what is held is the current version
 )
 
 // reply is what the rules look at.

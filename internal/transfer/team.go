@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,12 +77,14 @@ func (t *team) adapt(ctx context.Context) {
 		if !t.first.req.Fixed {
 			want = t.lead.look(time.Since(begun), moved, left, active, ready, want)
 		}
-		if c := t.first.req.Company; active > 1 && c != nil && c.Crowded() {
-			want = min(want, active-1)
+		if c := t.first.req.Company; active > 1 && c != nil {
+			want = min(want, max(1, active-c.Crowded()))
 		}
 		switch {
 		case want > active:
-			t.grow(want)
+			if t.grow(want) == 0 {
+				t.lead.abandon(time.Since(begun))
+			}
 		case want < active:
 			t.shrink(active - want)
 		}
@@ -91,14 +94,17 @@ func (t *team) adapt(ctx context.Context) {
 // active returns how many lines are at work, and whether all of them have
 // received something.
 func (t *team) active() (n int, ready bool) {
-	t.board.mu.Lock()
-	n = t.board.running
-	t.board.mu.Unlock()
 	ready = true
 	for _, l := range t.others {
 		ready = ready && (l.heard.Load() || l.leave.Load())
 	}
-	return n, ready
+	return t.running(), ready
+}
+
+func (t *team) running() int {
+	t.board.mu.Lock()
+	defer t.board.mu.Unlock()
+	return t.board.running
 }
 
 func (t *team) limit() int {
@@ -107,21 +113,25 @@ func (t *team) limit() int {
 	return t.most
 }
 
-// grow adds lines until there are so many, or there is nothing for one more.
-func (t *team) grow(want int) {
-	for n, _ := t.active(); n < want; n++ {
+// grow adds lines until there are so many, or there is nothing for one more. It
+// returns how many it has added.
+func (t *team) grow(want int) (added int) {
+	t.others = slices.DeleteFunc(t.others, func(l *line) bool { return l.over.Load() })
+	for n := t.running(); n < want && t.board.isShareable(); n++ {
 		release := func() {}
 		if c := t.first.req.Company; c != nil {
 			var ok bool
 			if release, ok = c.Connect(); !ok {
-				return
+				return added
 			}
 		}
 		if !t.add(release) {
 			release()
-			return
+			return added
 		}
+		added++
 	}
+	return added
 }
 
 // add starts a line that takes part.
@@ -129,7 +139,7 @@ func (t *team) add(release func()) bool {
 	first := t.first
 	w := newWatch(t.ctx, first.req.Stall)
 	l := &line{board: t.board, fetch: &fetch{
-		req: first.req, watch: w, plain: first.plain, direct: first.direct, directPrivate: first.directPrivate,
+		req: first.req, watch: w, plain: first.plain, direct: first.direct, directPrivate: first.directPrivate, wantsBody: true,
 	}}
 	if l.part = t.board.take(l); l.part == nil {
 		w.stop()
@@ -143,32 +153,32 @@ func (t *team) add(release func()) bool {
 		defer release()
 		defer w.stop()
 		err := l.run(nil)
-		if l.leave.Swap(true) && !errors.Is(err, errChanged) { // nobody waits for its first byte
+		refusal, refused := errors.AsType[*StatusError](err)
+		if c := first.req.Company; refused && c != nil {
+			c.Refused(refusal)
+		}
+		if l.leave.Swap(true) && !refused && !errors.Is(err, errChanged) { // nobody waits for its first byte
 			err = errLeft
 		}
 		t.ended(err)
+		l.over.Store(true)
 	})
 	return true
 }
 
 // ended takes in how a line has ended.
 func (t *team) ended(err error) {
-	t.board.mu.Lock()
-	t.board.running--
-	running := t.board.running
-	t.board.mu.Unlock()
-	refusal, refused := errors.AsType[*StatusError](err)
-	if c := t.first.req.Company; refused && c != nil {
-		c.Refused(refusal)
-	}
 	switch {
 	case errors.Is(err, errChanged):
 		t.board.fail(errChanged)
 	case err != nil && !errors.Is(err, errLeft):
 		t.mu.Lock()
-		t.most = max(1, min(t.most, running)) // the server does not want more, or the line is bad
+		t.most = max(1, min(t.most, t.running()-1)) // the server does not want more, or the line is bad
 		t.mu.Unlock()
 	}
+	t.board.mu.Lock()
+	t.board.running--
+	t.board.mu.Unlock()
 }
 
 // shrink gives up the lines that came last.

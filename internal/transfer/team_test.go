@@ -107,8 +107,13 @@ type company struct {
 }
 
 func (c *company) Connect() (func(), bool) { return c.connect() }
-func (c *company) Crowded() bool           { return c.crowded.Load() }
-func (c *company) Refused(*StatusError)    { c.refused.Add(1) }
+func (c *company) Crowded() int {
+	if c.crowded.Load() {
+		return 16
+	}
+	return 0
+}
+func (c *company) Refused(*StatusError) { c.refused.Add(1) }
 
 // fetchSlate fetches into a slate.
 func fetchSlate(t *testing.T, url string, size int, change ...func(*Request)) (*slate, Result, error) {
@@ -282,6 +287,21 @@ func TestConnectionsAreAskedFor(t *testing.T) {
 	assert.GreaterOrEqual(t, given.Load(), int32(2), "one was given, the others refused")
 	assert.EqualValues(t, 1, back.Load())
 	assert.NotEmpty(t, s.requests())
+}
+
+func TestNoPlaceIsAskedForWhenThereIsNothingToShare(t *testing.T) {
+	const size = 4 << 20
+	_, url := newStore(t, size, 0)
+	c := &company{connect: func() (func(), bool) {
+		t.Error("asked for a place")
+		return nil, false
+	}}
+	b := newBoard(Result{Head: Head{Total: size, Exact: true}}, &slate{data: make([]byte, size)}, nil, nil)
+	l := &line{board: b, fetch: &fetch{req: Request{URL: parse(t, url), Connections: 2, Fixed: true, Company: c}}}
+	l.part = b.take(l)
+	l.part.at = size - 1000
+	team := &team{board: b, first: l, most: 2}
+	assert.Zero(t, team.grow(2))
 }
 
 func TestConnectionsAreGivenBackWhenOthersWait(t *testing.T) {

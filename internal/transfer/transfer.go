@@ -24,6 +24,7 @@ type Request struct {
 	Stall     time.Duration // longest silence before the headers, and between bytes. 0: none
 	Client    *http.Client  // required. Its CheckRedirect is asked, too; its Timeout is left alone
 	After     *Result       // what an earlier request brought; only the rest is asked for if that is safe. nil: nothing
+	Held      *Held         // what the caller has; ErrUnmodified says that it is still current. nil: nothing
 	Digested  bool          // the caller is going to hold a digest against the whole: then After goes on without a validator, too, and from another URL
 	Tap       Tap           // gets the chunks that were stored. nil: nobody
 	Throttle  Throttle      // nil: none
@@ -39,8 +40,8 @@ type Request struct {
 type Company interface {
 	// Connect takes a place for one more, and returns what gives it back.
 	Connect() (release func(), ok bool)
-	// Crowded reports whether others wait for a place that one of them has.
-	Crowded() bool
+	// Crowded returns how many of them should be given back to others.
+	Crowded() int
 	// Refused is told of a refusal of one of them.
 	Refused(*StatusError)
 }
@@ -112,7 +113,7 @@ type Source struct {
 // Fetch performs the request and stores its body in sink. When ctx ends, it
 // returns the context's cause at once, unless an answer or the sink had failed
 // before. Failures on the way are an [*Error], answers that are no file a
-// [*StatusError]. The result tells what is stored also after a failure: a later
+// [*StatusError]. With ErrUnmodified the result has the answer's head alone. The result tells what is stored also after a failure: a later
 // Fetch can go on from it.
 func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 	have := Result{}
@@ -144,6 +145,12 @@ func fetchFrom(parent context.Context, req Request, have Result, sink Sink) (Res
 		return f.have, err
 	}
 	defer resp.Body.Close() // reading has shown whether it is whole
+	if v == unmodified {
+		head := readHead(resp)
+		head.FinalURL = Redact(f.at)
+		return Result{Head: head, From: sourceOf(f.at)}, ErrUnmodified
+	}
+	f.wantsBody = true
 	if err := sink.Start(f.have.Head, f.have.From, f.have.N); err != nil {
 		return f.have, err
 	}
@@ -195,6 +202,14 @@ func (f *fetch) exchange() (*http.Response, verdict, error) {
 		if err != nil {
 			return nil, refused, err
 		}
+		if resp.StatusCode == http.StatusNotModified && f.conditional {
+			if f.unmodified(resp) {
+				return resp, unmodified, nil
+			}
+			f.wantsBody = true
+			_ = resp.Body.Close()
+			continue
+		}
 		v, total := whole, int64(-1)
 		if f.ranged {
 			v, total = f.have.judge(reply{
@@ -237,5 +252,7 @@ type fetch struct {
 	until         int64           // and no more than up to here; 0, -1 and what is not less than the total: all
 	direct        *url.URL        // where to ask instead of the request's URL: who answered another request
 	directPrivate bool            // what is private may go there
+	conditional   bool            // the latest request asks whether what is held is current
+	wantsBody     bool            // it is not asked any more
 	muxed         bool            // the answer's connection carries several streams (HTTP/2 and later)
 }

@@ -1,9 +1,11 @@
 package transfer
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/hashicorp/go-cleanhttp"
@@ -32,7 +34,8 @@ const (
 //   - as many idle connections a host as are used at once;
 //   - HTTP/1.1 alone: over TLS it costs 1.4 to 1.7 times less CPU than HTTP/2
 //     in Go (measured with 1 GiB), and large files are what this is for;
-//   - no ResponseHeaderTimeout: the stall time-out covers it.
+//   - no ResponseHeaderTimeout: the stall time-out covers it;
+//   - a proxy's answer to CONNECT that can be told by its code.
 func NewTransport() *http.Transport {
 	t := cleanhttp.DefaultPooledTransport()
 	t.DisableCompression = true
@@ -41,8 +44,22 @@ func NewTransport() *http.Transport {
 	t.MaxIdleConns = 0 // bounded per host
 	t.MaxIdleConnsPerHost = idlePerHost
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	t.OnProxyConnectResponse = refuseWithoutCredentials
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
 	return t
+}
+
+// proxyRefusal is the 407 of a proxy that was asked for a connection to somebody
+// else. net/http would keep its text alone.
+type proxyRefusal struct{ status string }
+
+func (e *proxyRefusal) Error() string { return e.status }
+
+func refuseWithoutCredentials(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusProxyAuthRequired {
+		return &proxyRefusal{answer.Status}
+	}
+	return nil // net/http deals with the others
 }

@@ -1,0 +1,214 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// flight is one loop over outcomes: a goroutine takes items, and each item that is
+// not there at once has a goroutine that waits for its download.
+type flight[T any] struct {
+	cfg  config
+	m    *dlmanager.DownloadManager
+	line *collector[T]
+
+	taking    context.Context // its end: nothing more is taken, what waits is interrupted
+	stop      context.CancelCauseFunc
+	working   context.Context // its end: what is in hand is interrupted
+	interrupt context.CancelCauseFunc
+	work      sync.WaitGroup
+	panicked  any // what the sequence panicked with; read when line has ended
+}
+
+// errLeft is why downloads end when the loop was left.
+var errLeft = errors.New("the loop over the outcomes was left")
+
+func newFlight[T any](ctx context.Context, m *dlmanager.DownloadManager, ordered bool, cfg config) *flight[T] {
+	f := &flight[T]{cfg: cfg, m: m, line: newCollector[T](ordered, cfg.window)}
+	f.taking, f.stop = context.WithCancelCause(ctx)
+	f.working, f.interrupt = context.WithCancelCause(context.WithoutCancel(ctx))
+	return f
+}
+
+func (f *flight[T]) start(items iter.Seq[Item[T]]) {
+	f.work.Go(f.watch)
+	f.work.Go(func() { f.take(items) })
+}
+
+// close ends what is still going on and waits for it.
+func (f *flight[T]) close() {
+	f.stop(errLeft)
+	f.interrupt(errLeft)
+	f.work.Wait()
+}
+
+// rethrow panics as the sequence has.
+func (f *flight[T]) rethrow() {
+	if f.panicked != nil {
+		panic(f.panicked)
+	}
+}
+
+// watch turns the end of the context into the end of what is in hand.
+func (f *flight[T]) watch() {
+	select {
+	case <-f.taking.Done():
+	case <-f.cfg.abort.Done():
+		f.stop(context.Cause(f.cfg.abort))
+	}
+	f.line.stop()
+	grace := time.NewTimer(f.cfg.drain)
+	defer grace.Stop()
+	select {
+	case <-grace.C:
+	case <-f.cfg.abort.Done():
+	case <-f.working.Done():
+	}
+	f.interrupt(context.Cause(f.taking))
+}
+
+// take begins the items of the sequence, each when there is room for it.
+func (f *flight[T]) take(items iter.Seq[Item[T]]) {
+	defer f.line.end()
+	defer func() { f.panicked = recover() }()
+	if !f.mayTake() {
+		return
+	}
+	for item := range items {
+		f.begin(item)
+		if !f.mayTake() {
+			return
+		}
+	}
+}
+
+// mayTake waits until another item may be taken, or none any more.
+func (f *flight[T]) mayTake() bool {
+	return f.line.awaitRoom() && f.m.WaitForPlace(f.taking) == nil
+}
+
+// begin asks for the item's file. Here, and not in the item's goroutine: first
+// come, first served, and the place it takes is taken before the next one is waited
+// for.
+func (f *flight[T]) begin(item Item[T]) {
+	n := f.line.take()
+	outcome := Outcome[T]{Item: item}
+	if f.taking.Err() != nil {
+		outcome.Err = context.Cause(f.taking)
+		f.line.finish(n, outcome)
+		return
+	}
+	d, err := f.download(item.Link)
+	if err != nil {
+		outcome.State, outcome.Err = Failed, err
+		f.line.finish(n, outcome)
+		return
+	}
+	if f.cfg.then == nil && !d.IsRunning() {
+		f.line.finish(n, f.outcome(outcome, d))
+		return
+	}
+	f.work.Go(func() {
+		f.wait(d)
+		f.line.finish(n, f.outcome(outcome, d))
+	})
+}
+
+// download starts or joins the link's download.
+func (f *flight[T]) download(link Link) (*dlmanager.Download, error) {
+	name := link.Name
+	if name == "" {
+		var err error
+		if name, err = f.cfg.naming(link.URL); err != nil {
+			return nil, err
+		}
+	}
+	opts := slices.Clip(f.cfg.opts)
+	if link.Checksum != "" {
+		opts = append(opts, dlmanager.WithChecksum(link.Checksum))
+	}
+	if len(link.Mirrors) > 0 {
+		opts = append(opts, dlmanager.WithMirrors(link.Mirrors...))
+	}
+	if link.Priority != 0 {
+		opts = append(opts, dlmanager.WithPriority(link.Priority))
+	}
+	return f.m.Download(link.URL, name, opts...), nil
+}
+
+// wait waits for the download, and interrupts it when its time is over: at once if
+// it only waits for its turn.
+func (f *flight[T]) wait(d *dlmanager.Download) {
+	select {
+	case <-d.Done():
+		return
+	case <-f.taking.Done():
+	}
+	if d.Progress().State != dlmanager.StateQueued {
+		select {
+		case <-d.Done():
+			return
+		case <-f.working.Done():
+		}
+	}
+	d.Interrupt()
+	<-d.Done()
+}
+
+// outcome says how the download ended, and calls the function of [WithThen].
+func (f *flight[T]) outcome(o Outcome[T], d *dlmanager.Download) Outcome[T] {
+	err := d.Wait()
+	o.Result = d.Result()
+	o.Attempts, o.Bytes = o.Result.Attempts, o.Result.Bytes
+	switch {
+	case err == nil:
+		f.there(&o, d)
+	case errors.Is(err, dlmanager.ErrInterrupted), errors.Is(err, dlmanager.ErrCanceled), errors.Is(err, dlmanager.ErrClosed):
+		o.Err = err
+		if f.taking.Err() != nil {
+			o.Err = fmt.Errorf("%w: %w", err, context.Cause(f.taking))
+		}
+		if o.Attempts > 0 {
+			o.State = Attempted
+		}
+	default:
+		o.State, o.Err = Failed, err
+		if status, ok := errors.AsType[*dlmanager.StatusError](err); ok {
+			o.Status = status.Code
+		}
+	}
+	return o
+}
+
+func (f *flight[T]) there(o *Outcome[T], d *dlmanager.Download) {
+	o.State, o.Path = CacheHit, d.Dest()
+	if o.Result.Origin == dlmanager.OriginFetched || o.Result.Origin == dlmanager.OriginResumed {
+		o.State = Written
+	}
+	if f.cfg.then == nil {
+		return
+	}
+	if err := f.callThen(o.Link, d); err != nil {
+		o.State, o.Err = Failed, err
+		if f.working.Err() != nil {
+			o.State = Attempted // it was stopped, and comes again
+		}
+	}
+}
+
+// callThen turns a panic into an error: a mistake in it fails one item.
+func (f *flight[T]) callThen(link Link, d *dlmanager.Download) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("function of WithThen panicked: %v", v)
+		}
+	}()
+	return f.cfg.then(f.working, link, d)
+}

@@ -1,0 +1,403 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// ListReport is what a list has brought.
+type ListReport struct {
+	Added int // links that are new
+	Known int // that the job has seen already, duplicates among them
+	Bad   int // lines that failed at once; see [Job.Failures]
+	Gone  int // links that the list has no more, and that were not done; see [Job.AcceptList]
+}
+
+// ErrListChanged is matched by a [*ListChangedError].
+var ErrListChanged = errors.New("the list was changed")
+
+// ListChangedError is the refusal of a list that is not the one that the job was
+// begun with, up to where the job has read it.
+type ListChangedError struct {
+	List string
+	Line int // the first that differs
+}
+
+func (e *ListChangedError) Error() string {
+	return fmt.Sprintf("%s:%d: the list is not what it was when the job read it, from this line on: accept the changes, or begin the job anew", e.List, e.Line)
+}
+
+// Is makes it match ErrListChanged.
+func (e *ListChangedError) Is(target error) bool { return target == ErrListChanged }
+
+// AddList adds the links of a list that has just been opened, from where the job
+// has read it before; a job has one list at a time. What was appended since is
+// simply added. If the links before were changed, that is a *ListChangedError, and
+// nothing is added; comments and blank lines may change. A bad line is a failure of
+// the job's, and stops nothing.
+//
+// Of a list in a file, the job writes down where the links stand and their hashes,
+// but not the links: secrets in them stay where they are. The list has to be open
+// while the job runs. The links of another one are kept as those of [Job.Add], and
+// those that Add would refuse fail.
+//
+// It may be called while the job runs, which does not end before it has returned.
+func (j *Job) AddList(ctx context.Context, list *LinkList) (ListReport, error) {
+	return j.addList(ctx, list, false)
+}
+
+// AcceptList is AddList of a list that may have been changed: it is read from its
+// beginning. What it has no more, and is not done, is not fetched any more.
+func (j *Job) AcceptList(ctx context.Context, list *LinkList) (ListReport, error) {
+	return j.addList(ctx, list, true)
+}
+
+func (j *Job) addList(ctx context.Context, list *LinkList, accept bool) (ListReport, error) {
+	a := &listAdder{j: j, list: list}
+	j.mu.Lock()
+	closed, begun := j.closed, j.state.place
+	j.adding++
+	j.mu.Unlock()
+	defer a.end()
+	switch {
+	case closed:
+		return a.report, errJobClosed
+	case list.used || list.over != nil:
+		return a.report, ErrUsed
+	}
+	list.used = true
+	if list.file != nil && begun.Offset > 0 && list.skipTo(begun) != nil {
+		if err := a.compare(ctx, accept); err != nil {
+			return a.report, err
+		}
+	}
+	a.attach()
+	return a.report, a.run(ctx)
+}
+
+// listAdder is one AddList.
+type listAdder struct {
+	j        *Job
+	list     *LinkList
+	report   ListReport
+	anew     bool                // references are taken from the list, also of what is known
+	visited  map[uint32]struct{} // anew: what the list has
+	failures []keyedFailure
+}
+
+// listLine is a line of a list as the job sees it.
+type listLine struct {
+	linkRecord
+	bad [16]byte // its key if it cannot be fetched
+	err error    // why
+}
+
+// badKey is the key of a line that is no link, or whose name another link has.
+func badKey(text []byte) [16]byte { return hashOf("line", string(text)) }
+
+// attach lets the job read the list.
+func (a *listAdder) attach() {
+	if a.list.file == nil {
+		return
+	}
+	a.j.mu.Lock()
+	defer a.j.mu.Unlock()
+	a.j.list = a.list
+	a.j.changed.Broadcast()
+}
+
+func (a *listAdder) end() {
+	a.j.mu.Lock()
+	defer a.j.mu.Unlock()
+	a.j.adding--
+	a.j.changed.Broadcast()
+}
+
+// next returns the next line with a link, or with something that should be one.
+func (a *listAdder) next() (listLine, error) {
+	item, err := a.list.next()
+	_, bad := errors.AsType[*LineError](err)
+	if err != nil && !bad {
+		return listLine{}, err
+	}
+	l := listLine{bad: badKey(item.line.text), err: err}
+	if err == nil {
+		l.linkRecord, l.err = a.j.newRecord(item.Link)
+		if l.err == nil && a.list.file == nil {
+			l.err = a.j.mayKeep(&item.Link)
+		}
+	}
+	l.link, l.line = item.Link, uint32(item.line.number)
+	if a.list.file != nil {
+		l.flags |= linkByRef
+		l.offset = item.line.offset
+		if item.line.open {
+			l.flags |= linkOpen
+		}
+	}
+	return l, nil
+}
+
+// linesAtOnce is how many lines are read before the job is told of them: it does
+// not wait for them, and one write for all is cheap.
+const linesAtOnce = 1024
+
+// run adds the lines from where the list is.
+func (a *listAdder) run(ctx context.Context) error {
+	lines := make([]listLine, 0, linesAtOnce)
+	for {
+		lines = lines[:0]
+		var err error
+		for len(lines) < linesAtOnce && err == nil {
+			var l listLine
+			if l, err = a.next(); err == nil {
+				lines = append(lines, l)
+			}
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if saved := a.add(lines); saved != nil {
+			return saved
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// add adds lines, and that the list was read so far.
+func (a *listAdder) add(lines []listLine) error {
+	j := a.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	batch := newLinkBatch(j)
+	for i := range lines {
+		if err := a.admit(batch, &lines[i]); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(batch.write(), a.writeFailures()); err != nil || a.list.file == nil {
+		return err
+	}
+	return j.recordLocked(kindCheckpoint, checkpointBody(a.list.here()))
+}
+
+// admit adds one line.
+func (a *listAdder) admit(b *linkBatch, l *listLine) error {
+	if l.err == nil {
+		if index, seen := a.j.state.seen[l.key]; seen && a.refersAnew(index, l) {
+			a.report.Known++
+			return b.add(&l.linkRecord)
+		}
+		added, err := b.admits(&l.linkRecord)
+		if added {
+			a.report.Added++
+		} else if err == nil {
+			a.report.Known++
+		}
+		if _, conflict := errors.AsType[*ConflictError](err); !conflict {
+			return err
+		}
+		l.err = err
+	}
+	return a.fail(b, l)
+}
+
+// refersAnew reports whether what is known stands in another place now, or on a line
+// that has got its end.
+func (a *listAdder) refersAnew(index uint32, l *listLine) bool {
+	e := a.j.state.entries.at(index)
+	if !e.byRef || e.sum != l.sum {
+		return false
+	}
+	if a.anew {
+		_, visited := a.visited[index]
+		a.visited[index] = struct{}{}
+		return !visited && e.state != entryWithdrawn
+	}
+	return e.open && l.flags&linkOpen == 0 && e.at == l.offset
+}
+
+// fail adds a line that has failed.
+func (a *listAdder) fail(b *linkBatch, l *listLine) error {
+	a.report.Bad++
+	l.key, l.sum = l.bad, 0
+	if index, seen := a.j.state.seen[l.key]; seen {
+		if a.refersAnew(index, l) {
+			return b.add(&l.linkRecord)
+		}
+		return nil
+	}
+	if l.flags&linkByRef == 0 {
+		l.flags |= linkOver // there is nothing to be tried again
+	}
+	f := Failure{URL: dlmanager.RedactURL(l.link.URL), Name: l.link.Name, Reason: l.err.Error(), Time: time.Now()}
+	if err := b.add(&l.linkRecord); err != nil {
+		return err
+	}
+	a.failures = append(a.failures, keyedFailure{l.key, f})
+	return nil
+}
+
+// keyedFailure is a failure of what is about to be added.
+type keyedFailure struct {
+	key [16]byte
+	Failure
+}
+
+// writeFailures writes the failures of what has been added.
+func (a *listAdder) writeFailures() error {
+	for _, f := range a.failures {
+		r := failureRecord{a.j.state.seen[f.key], f.Failure}
+		if err := a.j.recordLocked(kindFailed, r.body()); err != nil {
+			return err
+		}
+	}
+	a.failures = a.failures[:0]
+	return nil
+}
+
+// compare holds the list's links against what the job has read, and then begins
+// the list again, with all that the job knows standing where it stands now.
+func (a *listAdder) compare(ctx context.Context, accept bool) error {
+	if err := a.list.rewind(); err != nil {
+		return err
+	}
+	line, err := a.firstDifference(ctx)
+	if err != nil {
+		return err
+	}
+	if line > 0 && !accept {
+		return &ListChangedError{a.list.name, line}
+	}
+	return a.readAnew(line > 0)
+}
+
+// readAnew reads the list from its beginning, lets all that the job knows stand
+// where it stands now, and writes the log anew: all of it or nothing. If the list is
+// another one, what it has no more is withdrawn.
+func (a *listAdder) readAnew(changed bool) error {
+	if err := a.list.rewind(); err != nil {
+		return err
+	}
+	j := a.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	a.anew, a.visited = true, map[uint32]struct{}{}
+	batch := newLinkBatch(j)
+	batch.dry = true
+	known := j.state.entries.n
+	var err error
+	for err == nil {
+		var l listLine
+		if l, err = a.next(); err == nil {
+			err = a.admit(batch, &l)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = batch.write()
+	}
+	if err == nil {
+		if changed {
+			a.withdraw(known)
+		}
+		j.state.place = a.list.here()
+		err = j.compact()
+	}
+	if err != nil {
+		j.log.broken = fmt.Errorf("the list could not be read again: open the job anew: %w", err)
+		return err
+	}
+	return a.writeFailures()
+}
+
+// firstDifference returns the line where the list is another one; 0: none.
+func (a *listAdder) firstDifference(ctx context.Context) (int, error) {
+	expected := a.referred()
+	found := map[uint32]struct{}{}
+	number := 0
+	for len(expected) > 0 {
+		l, err := a.next()
+		if errors.Is(err, io.EOF) {
+			return number + 1, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		number = int(l.line)
+		index, known := a.lookUp(&l)
+		switch _, again := found[index]; {
+		case known && (again || !a.isReferred(index)):
+		case known && index == expected[0]:
+			found[index] = struct{}{}
+			expected = expected[1:]
+		default:
+			return number, nil
+		}
+	}
+	return 0, nil
+}
+
+// lookUp returns the entry of a line.
+func (a *listAdder) lookUp(l *listLine) (uint32, bool) {
+	a.j.mu.Lock()
+	defer a.j.mu.Unlock()
+	index, known := a.j.state.seen[l.key]
+	if l.err != nil || known && a.j.state.entries.at(index).sum != l.sum {
+		index, known = a.j.state.seen[l.bad]
+	}
+	return index, known
+}
+
+// referred returns what stands in the list, in its order.
+func (a *listAdder) referred() []uint32 {
+	a.j.mu.Lock()
+	defer a.j.mu.Unlock()
+	all := &a.j.state.entries
+	var list []uint32
+	for i := range uint32(all.n) {
+		if all.at(i).isReferred() {
+			list = append(list, i)
+		}
+	}
+	slices.SortFunc(list, func(x, y uint32) int { return cmp.Compare(all.at(x).at, all.at(y).at) })
+	return list
+}
+
+// isReferred reports whether the entry has its place in the order of the list.
+func (e *entry) isReferred() bool { return e.byRef && !e.open }
+
+func (a *listAdder) isReferred(index uint32) bool {
+	a.j.mu.Lock()
+	defer a.j.mu.Unlock()
+	return a.j.state.entries.at(index).isReferred()
+}
+
+// withdraw takes back what the list has no more, of the first entries. It needs mu.
+func (a *listAdder) withdraw(known int) {
+	s := a.j.state
+	for i := range uint32(known) {
+		e := s.entries.at(i)
+		if _, there := a.visited[i]; there || !e.byRef {
+			continue
+		}
+		if e.state == entryQueued || e.state == entryFailed {
+			a.report.Gone++
+		}
+		s.set(i, entryWithdrawn)
+	}
+}

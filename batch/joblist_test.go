@@ -1,0 +1,233 @@
+package batch
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// listed is a job with a list, and what was fetched of it.
+type listedJob struct {
+	*Job
+	t    *testing.T
+	c    *counter
+	m    *dlmanager.DownloadManager
+	path string
+}
+
+func newListedJob(t *testing.T) *listedJob {
+	return &listedJob{Job: newJob(t), t: t, c: newCounter(t), m: newManager(t), path: filepath.Join(t.TempDir(), "links.txt")}
+}
+
+// text is a list with a link for each word; "#" begins a comment.
+func (l *listedJob) text(words string) string {
+	var b strings.Builder
+	for _, w := range strings.Fields(words) {
+		if strings.HasPrefix(w, "#") {
+			fmt.Fprintln(&b, w)
+		} else {
+			fmt.Fprintln(&b, l.c.URL+"/"+w)
+		}
+	}
+	return b.String()
+}
+
+// next opens the job again and gives it the list.
+func (l *listedJob) next(text string, accept bool) (ListReport, error) {
+	l.t.Helper()
+	l.Job = reopen(l.t, l.Job)
+	list := listAt(l.t, l.path, text)
+	if accept {
+		return l.AcceptList(l.t.Context(), list)
+	}
+	return l.AddList(l.t.Context(), list)
+}
+
+func (l *listedJob) run(files int) Report {
+	l.t.Helper()
+	report, err := l.Run(l.t.Context(), l.m, Limits{Files: files}, nil)
+	require.NoError(l.t, err)
+	return report
+}
+
+func TestLinesThatWereAppendedAreSimplyDone(t *testing.T) {
+	l := newListedJob(t)
+	report, err := l.next(l.text("1 2 3 1 2"), false)
+	require.NoError(t, err)
+	assert.Equal(t, ListReport{Added: 3, Known: 2}, report, "duplicate lines count once")
+	l.run(2)
+	report, err = l.next(l.text("1 2 3 1 2 4 3 5"), false)
+	require.NoError(t, err)
+	assert.Equal(t, ListReport{Added: 2, Known: 1}, report)
+	assert.Equal(t, ReasonDone, l.run(0).Reason)
+	assert.EqualValues(t, 5, l.c.all.Load(), "each once")
+	_, err = l.next("", false)
+	require.NoError(t, err)
+	assert.Equal(t, JobStats{Links: 5, Done: 5, Bytes: 10}, l.Stats())
+}
+
+func TestAChangedListIsAnErrorThatNamesTheLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		words string
+		line  int
+	}{
+		"another list":   {"7 8 9", 1},
+		"reordered":      {"1 3 2 4", 2},
+		"a line changed": {"1 2 x 4", 3},
+		"inserted":       {"1 #c 5 2 3 4", 3},
+		"removed":        {"1 2 4", 3},
+		"cut":            {"1 2", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newListedJob(t)
+			_, err := l.next(l.text("1 2 3 4"), false)
+			require.NoError(t, err)
+			l.run(1)
+			before := l.Stats()
+			_, err = l.next(l.text(c.words), false)
+			require.ErrorIs(t, err, ErrListChanged)
+			assert.Equal(t, &ListChangedError{l.path, c.line}, err)
+			assert.Equal(t, before, l.Stats(), "nothing is added")
+			_, err = l.next(l.text("1 2 3 4"), false)
+			require.NoError(t, err, "the right one goes on")
+			assert.Equal(t, 3, l.run(0).Written)
+		})
+	}
+}
+
+func TestCommentsMayChange(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.next(l.text("#old 1 2 #x 3 1 4"), false)
+	require.NoError(t, err)
+	l.run(2)
+	for _, words := range []string{"#new-and-longer 1 #y 2 3 4 1", "1 2 3 4 5"} {
+		_, err = l.next(l.text(words), false)
+		require.NoError(t, err)
+	}
+	report := l.run(0)
+	assert.Equal(t, ReasonDone, report.Reason)
+	assert.Equal(t, 3, report.Written)
+	assert.EqualValues(t, 5, l.c.all.Load())
+}
+
+func TestChangesAreAccepted(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.next(l.text("1 2 3 4 bad 5")+"nonsense\n", false)
+	require.NoError(t, err)
+	add(t, l.Job, l.c.URL+"/own")
+	l.run(2)
+	report, err := l.next(l.text("6 5 1 3 bad")+"nonsense\n"+l.text("own 6"), true)
+	require.NoError(t, err)
+	assert.Equal(t, ListReport{Added: 1, Known: 6, Bad: 1, Gone: 1}, report)
+	got := l.run(0)
+	assert.Equal(t, ReasonDone, got.Reason)
+	assert.Zero(t, l.c.hits["/4"], "it is not in the list any more")
+	for _, path := range []string{"/1", "/2", "/3", "/5", "/6", "/own"} {
+		assert.Equal(t, 1, l.c.hits[path], path)
+	}
+	_, err = l.next("", false)
+	require.NoError(t, err, "it is the job's list now")
+	report, err = l.next(l.text("6 5 1 3 4"), true)
+	require.NoError(t, err)
+	assert.Equal(t, 1, report.Added, "it is back")
+	assert.Equal(t, 1, l.run(0).Written)
+}
+
+func TestALastLineWithoutAnEndMayGetOne(t *testing.T) {
+	l := newListedJob(t)
+	text := l.text("1 2")
+	_, err := l.next(text+l.c.URL+"/bad1", false)
+	require.NoError(t, err)
+	l.run(1)
+	_, err = l.next(text+l.c.URL+"/bad12\n"+l.text("3"), false)
+	require.NoError(t, err)
+	l.run(0)
+	assert.Equal(t, map[string]int{"/1": 1, "/2": 1, "/3": 1, "/bad12": 1}, l.c.hits, "the torn link was none")
+	stats := l.Stats()
+	assert.Equal(t, 4, stats.Links)
+	_, err = l.next("", false)
+	require.NoError(t, err)
+	_, err = l.next("#x\n"+text+l.c.URL+"/bad12\n"+l.text("3"), false)
+	require.NoError(t, err)
+	assert.Equal(t, stats, l.Stats())
+}
+
+func TestAListThatChangesWhileTheJobRunsStopsIt(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.next(l.text("1 2 3 4"), false)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(l.path, []byte(l.text("1 x 3 4")), 0o600))
+	report, err := l.Run(t.Context(), l.m, Limits{}, nil)
+	require.ErrorIs(t, err, ErrListChanged)
+	assert.ErrorContains(t, err, "links.txt:2: ")
+	assert.Equal(t, ReasonBroken, report.Reason)
+	assert.Zero(t, l.c.hits["/x"])
+}
+
+func TestAJobWithoutItsListSaysSo(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.next(l.text("1"), false)
+	require.NoError(t, err)
+	l.Job = reopen(t, l.Job)
+	_, err = l.Run(t.Context(), l.m, Limits{}, nil)
+	require.ErrorIs(t, err, errNoList)
+	used := listAt(t, l.path, "")
+	_, err = used.Next(t.Context())
+	require.NoError(t, err)
+	_, err = l.AddList(t.Context(), used)
+	require.ErrorIs(t, err, ErrUsed)
+}
+
+func TestAListIsAddedWhileTheJobRuns(t *testing.T) {
+	l := newListedJob(t)
+	words := ""
+	for i := range 500 {
+		words += fmt.Sprint(i, " ")
+	}
+	list := listAt(t, l.path, l.text(words))
+	add(t, l.Job, l.c.URL+"/first")
+	added := make(chan error, 1)
+	began := false
+	report, err := l.Run(t.Context(), l.m, Limits{}, func(Outcome[Link]) {
+		if !began {
+			began = true
+			go func() {
+				_, err := l.AddList(t.Context(), list)
+				added <- err
+			}()
+			require.Eventually(t, func() bool { return l.Stats().Links > 1 }, waitTime, tick)
+		}
+	})
+	require.NoError(t, err)
+	require.NoError(t, <-added)
+	assert.Equal(t, 501, report.Written)
+}
+
+func TestBadLinesFailAndStopNothing(t *testing.T) {
+	l := newListedJob(t)
+	report, err := l.next(l.text("1")+"nonsense\nftp://h/x\n"+l.text("2"), false)
+	require.NoError(t, err)
+	assert.Equal(t, ListReport{Added: 2, Bad: 2}, report)
+	l.Job = reopen(t, l.Job)
+	f := failures(t, l.Job)
+	require.Len(t, f, 2)
+	assert.Equal(t, 2, f[0].Line)
+	assert.Contains(t, f[0].Reason, "links.txt:2: ")
+	report, err = l.next("", false)
+	require.NoError(t, err)
+	assert.Equal(t, ListReport{}, report, "they are not read again")
+	_, err = l.RetryFailed()
+	require.NoError(t, err)
+	got := l.run(0)
+	assert.Equal(t, 2, got.Written)
+	assert.Equal(t, 2, got.Failed)
+	_, err = l.next("\x00\x01\x02", false)
+	require.ErrorIs(t, err, ErrNotList)
+}

@@ -1,0 +1,127 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager"
+	"github.com/dlmanager/dlmanager/internal/testorigin"
+)
+
+func TestStopConditionsAndTheirReasons(t *testing.T) {
+	c := newCounter(t)
+	for name, limits := range map[string]Limits{
+		ReasonTime.String():   {Time: time.Millisecond},
+		ReasonFiles.String():  {Files: 3},
+		ReasonBytes.String():  {Bytes: 10},
+		ReasonErrors.String(): {Errors: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := newJob(t)
+			for i := range 200 {
+				add(t, j, fmt.Sprint(c.URL, "/", i), fmt.Sprint(c.URL, "/bad", i))
+			}
+			var told func(Outcome[Link])
+			if limits.Time > 0 {
+				told = func(Outcome[Link]) { time.Sleep(time.Millisecond) } // so that it cannot be done before
+			}
+			report, err := j.Run(t.Context(), newManager(t), limits, told)
+			require.NoError(t, err)
+			assert.Equal(t, name, report.Reason.String())
+			assert.Positive(t, report.Left)
+			if limits.Files > 0 {
+				assert.Equal(t, limits.Files, report.Written)
+			}
+			assert.Equal(t, report.Left, j.Stats().Left)
+		})
+	}
+}
+
+func TestStoppedAtTheFirstSignalAndThenAtOnce(t *testing.T) {
+	o := testorigin.New(t)
+	const size = 4 << 20
+	gate := make(chan struct{})
+	slow := o.ServeSize("/slow", size, testorigin.ETag(`"v1"`), testorigin.GateAfter(size/2, gate))
+	stuck := o.ServeSize("/stuck", size, testorigin.ETag(`"v1"`), testorigin.GateAfter(size/2, nil))
+	j := newJob(t)
+	add(t, j, slow, stuck)
+	for i := range 20 {
+		add(t, j, o.Serve(fmt.Sprint("/", i), []byte("x")))
+	}
+	m := newManager(t, dlmanager.WithMaxConcurrent(2))
+	first, stop := context.WithCancel(t.Context())
+	second, now := context.WithCancel(t.Context())
+	defer stop()
+	defer now()
+	var halves atomic.Int32
+	progress := dlmanager.WithProgress(func(_ *dlmanager.Download, current, _ int64) {
+		if current == size/2 && halves.Add(1) == 2 {
+			stop()
+			close(gate)
+		}
+	})
+	report, err := j.Run(first, m, Limits{}, func(out Outcome[Link]) {
+		if out.URL == slow {
+			now()
+		}
+	}, WithDrain(time.Hour), WithAbort(second), WithDownload(progress))
+	require.NoError(t, err)
+	assert.Equal(t, ReasonStopped, report.Reason)
+	assert.Equal(t, 1, report.Written, "what was under way came to its end")
+	assert.Equal(t, 21, report.Left)
+	o.ServeSize("/stuck", size, testorigin.ETag(`"v1"`))
+	j = reopen(t, j)
+	resumed := 0
+	report, err = j.Run(t.Context(), m, Limits{}, func(out Outcome[Link]) {
+		if out.Result.Origin == dlmanager.OriginResumed {
+			resumed++
+		}
+	})
+	require.NoError(t, err)
+	assert.Equal(t, ReasonDone, report.Reason)
+	assert.Equal(t, 1, resumed, "the partial file was kept")
+	assert.Equal(t, 1, o.Count("/slow"))
+}
+
+func TestAnOutcomeCountsWhenItWasTold(t *testing.T) {
+	c := newCounter(t)
+	j := newJob(t)
+	add(t, j, c.urls(5)...)
+	m := newManager(t)
+	assert.Panics(t, func() {
+		_, _ = j.Run(t.Context(), m, Limits{}, func(Outcome[Link]) { panic("no") })
+	})
+	j = reopen(t, j)
+	assert.Equal(t, 5, j.Stats().Left)
+	report := run(t, j, m)
+	assert.Equal(t, 5, report.Written+report.Cached)
+	assert.LessOrEqual(t, c.all.Load(), int64(10))
+}
+
+func TestAJobsSlowHostHoldsUpNoOther(t *testing.T) {
+	slow, c := testorigin.New(t), newCounter(t)
+	gate := make(chan struct{})
+	j := newJob(t)
+	for i := range 100 {
+		add(t, j, slow.Serve(fmt.Sprint("/", i), []byte("slow"), testorigin.Gate(gate)))
+	}
+	add(t, j, c.urls(50)...)
+	fast := 0
+	m := newManager(t, dlmanager.WithMaxConcurrent(4), dlmanager.WithMaxPerHost(2))
+	report, err := j.Run(t.Context(), m, Limits{}, func(o Outcome[Link]) {
+		if strings.HasPrefix(o.URL, c.URL) {
+			if fast++; fast == 50 {
+				close(gate)
+			}
+		}
+	}, WithWindow(40)) // less than the slow host has
+	require.NoError(t, err)
+	assert.Equal(t, 150, report.Written)
+}

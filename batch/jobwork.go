@@ -1,0 +1,261 @@
+package batch
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// hostShare is which part of the window one host may have: as many slow hosts, less
+// one, leave room for the others.
+const hostShare = 8
+
+// jobHost is what a run knows of one host.
+type jobHost struct {
+	name   string
+	hand   int
+	parked []uint32 // has its turn when there is room
+}
+
+// jobItem is what an outcome needs to be noted.
+type jobItem struct {
+	index uint32
+	bad   error // why there is no link
+}
+
+// items gives out what is to be done, as long as there is something or something
+// may come.
+func (r *jobRun) items() iter.Seq[Item[jobItem]] {
+	return func(yield func(Item[jobItem]) bool) {
+		for {
+			item, found, over := r.next()
+			if over || found && !yield(item) {
+				return
+			}
+		}
+	}
+}
+
+// next looks at one entry, or waits for one. Not found: it has no turn yet, or none
+// any more.
+func (r *jobRun) next() (item Item[jobItem], found, over bool) {
+	r.j.mu.Lock()
+	defer r.j.mu.Unlock()
+	index, over := r.pop()
+	if over {
+		return item, false, true
+	}
+	s := r.j.state
+	e := s.entries.at(index)
+	if e.state != entryQueued {
+		return item, false, false // it was withdrawn, or failed when it was added
+	}
+	link, err := r.j.link(index)
+	switch _, bad := errors.AsType[*LineError](err); {
+	case err == nil:
+	case bad || errors.Is(err, errNotKept) || isConflict(err):
+		link = Link{Line: int(e.line)}
+	case errors.Is(err, errOtherLine) && e.open: // it has got its end, and is another link now
+		err := r.j.recordLocked(kindWithdrawn, appendIndices(nil, []uint32{index}))
+		if err != nil {
+			r.failLocked(err)
+		}
+		return item, false, err != nil
+	case errors.Is(err, errOtherLine):
+		r.failLocked(&ListChangedError{r.j.list.name, int(e.line)})
+		return item, false, true
+	default:
+		r.failLocked(err)
+		return item, false, true
+	}
+	h := r.host(link.URL)
+	if h.hand >= r.share {
+		h.parked = append(h.parked, index)
+		return item, false, false
+	}
+	h.hand++
+	r.hand[index] = h
+	s.set(index, entryRunning)
+	return Item[jobItem]{link, jobItem{index, err}}, true, false
+}
+
+func isConflict(err error) bool {
+	_, conflict := errors.AsType[*ConflictError](err)
+	return conflict
+}
+
+// pop returns the entry whose turn it is, and waits for one while it may come.
+func (r *jobRun) pop() (index uint32, over bool) {
+	j := r.j
+	for {
+		if r.ctx.Err() != nil {
+			return 0, true
+		}
+		if index, ok := r.first(); ok {
+			return index, false
+		}
+		if len(r.hand) == 0 && j.adding == 0 {
+			return 0, true
+		}
+		j.changed.Wait()
+	}
+}
+
+// first takes the first entry from the queue, if one may be taken now.
+func (r *jobRun) first() (index uint32, ok bool) {
+	j := r.j
+	if r.limits.Files > 0 && r.there+len(r.hand) >= r.limits.Files {
+		return 0, false
+	}
+	if len(r.released) > 0 {
+		index = r.released[0]
+		if j.state.entries.at(index).byRef && j.list == nil && j.adding > 0 {
+			return 0, false // its list is being looked at
+		}
+		r.released = r.released[1:]
+		return index, true
+	}
+	index, ok = j.state.queue.pop()
+	if ok && j.state.entries.at(index).byRef && j.list == nil && j.adding > 0 {
+		r.released = append(r.released, index)
+		return 0, false
+	}
+	return index, ok
+}
+
+// host returns what is known of the host of a URL.
+func (r *jobRun) host(raw string) *jobHost {
+	name := ""
+	if u, err := url.Parse(raw); err == nil {
+		name = strings.ToLower(u.Host)
+	}
+	h := r.hosts[name]
+	if h == nil {
+		h = &jobHost{name: name}
+		r.hosts[name] = h
+	}
+	return h
+}
+
+// finish tells and notes an outcome.
+func (r *jobRun) finish(o Outcome[jobItem]) {
+	index := o.Value.index
+	if o.Value.bad != nil {
+		o.Err = o.Value.bad
+	}
+	r.tell(&o)
+	r.report.count(&o)
+	j := r.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	h := r.hand[index]
+	switch {
+	case o.There():
+		r.there++
+		r.note(kindDone, doneBody(index, &o))
+	case o.State == Failed:
+		f := failureRecord{index, failureOf(&o)}
+		f.Attempts += int(j.state.entries.at(index).attempts)
+		r.note(kindFailed, f.body())
+	case errors.Is(o.Err, dlmanager.ErrClosed):
+		r.requeue(index)
+		r.failLocked(fmt.Errorf("the job stopped: %w", dlmanager.ErrClosed))
+	default:
+		e := j.state.entries.at(index)
+		e.attempts = uint8(min(int(e.attempts)+o.Attempts, 1<<8-1))
+		r.requeue(index)
+	}
+	delete(r.hand, index)
+	h.hand--
+	if len(h.parked) > 0 {
+		r.released = append(r.released, h.parked[0])
+		h.parked = h.parked[1:]
+	} else if h.hand == 0 {
+		delete(r.hosts, h.name)
+	}
+	r.checkLimits()
+	j.changed.Broadcast()
+}
+
+// tell calls the caller's function. If it panics, nobody waits for more items.
+func (r *jobRun) tell(o *Outcome[jobItem]) {
+	if r.told == nil {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			r.stop(errLeft)
+		}
+	}()
+	r.told(Outcome[Link]{
+		Item: Item[Link]{o.Link, o.Link}, State: o.State, Attempts: o.Attempts, Path: o.Path,
+		Status: o.Status, Bytes: o.Bytes, Err: o.Err, Result: o.Result,
+	})
+	returned = true
+}
+
+// note writes down an outcome. If that cannot be done, the item comes again.
+func (r *jobRun) note(kind byte, body []byte) {
+	if err := r.j.recordLocked(kind, body); err != nil {
+		r.failLocked(err)
+	}
+}
+
+func doneBody(index uint32, o *Outcome[jobItem]) []byte {
+	text := uint64(len(o.URL) + len(o.Name) + len(o.Checksum))
+	for _, m := range o.Mirrors {
+		text += uint64(len(m))
+	}
+	return appendUvarints(nil, uint64(index), uint64(o.Bytes), text)
+}
+
+// maxReason is how much of an error is kept, in bytes: some say what a server sent.
+const maxReason = 1 << 10
+
+func failureOf(o *Outcome[jobItem]) Failure {
+	reason := strings.ToValidUTF8(o.Err.Error(), "")
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
+	f := Failure{
+		Name: o.Name, Reason: reason, Attempts: o.Attempts, Status: o.Status,
+		Temporary: dlmanager.IsTemporary(o.Err), Time: time.Now(),
+	}
+	if o.URL != "" {
+		f.URL = dlmanager.RedactURL(o.URL)
+	}
+	return f
+}
+
+func (r *Report) count(o *Outcome[jobItem]) {
+	r.Bytes += o.Result.WireBytes
+	switch o.State {
+	case Written:
+		r.Written++
+	case CacheHit:
+		r.Cached++
+	case Failed:
+		r.Failed++
+	default:
+		r.Stopped++
+	}
+}
+
+// checkLimits stops the run when it has done what it may.
+func (r *jobRun) checkLimits() {
+	l := &r.limits
+	switch {
+	case l.Files > 0 && r.there >= l.Files:
+		r.stop(ReasonFiles)
+	case l.Bytes > 0 && r.report.Bytes >= l.Bytes:
+		r.stop(ReasonBytes)
+	case l.Errors > 0 && r.report.Failed >= l.Errors:
+		r.stop(ReasonErrors)
+	}
+}

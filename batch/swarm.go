@@ -1,0 +1,54 @@
+package batch
+
+import (
+	"context"
+	"iter"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// Each fetches the items and gives out their outcomes as they come. The sequence
+// is called from another goroutine; it may be endless, and may wait. When ctx ends,
+// no more is taken, and what is in hand ends as [WithDrain] says; its outcomes are
+// still given out. Leaving the loop interrupts what is in hand and waits for it, and
+// for the sequence, if that has just been asked for its next item; one that waits for
+// something has to heed ctx itself.
+//
+// One manager may serve several loops. A loop over what Each returns may be run
+// again, if the sequence can.
+func Each[T any](ctx context.Context, m *dlmanager.DownloadManager, items iter.Seq[Item[T]], opts ...Option) iter.Seq[Outcome[T]] {
+	return outcomes(ctx, m, items, false, opts)
+}
+
+// Swarm is [Each] in the order of the items.
+func Swarm[T any](ctx context.Context, m *dlmanager.DownloadManager, items iter.Seq[Item[T]], opts ...Option) iter.Seq[Outcome[T]] {
+	return outcomes(ctx, m, items, true, opts)
+}
+
+// One fetches a single item and waits for it.
+func One[T any](ctx context.Context, m *dlmanager.DownloadManager, item Item[T], opts ...Option) Outcome[T] {
+	outcome := Outcome[T]{Item: item}
+	for outcome = range Each(ctx, m, func(yield func(Item[T]) bool) { yield(item) }, opts...) {
+		return outcome
+	}
+	outcome.Err = context.Cause(ctx)
+	return outcome
+}
+
+func outcomes[T any](ctx context.Context, m *dlmanager.DownloadManager, items iter.Seq[Item[T]], ordered bool, opts []Option) iter.Seq[Outcome[T]] {
+	return func(yield func(Outcome[T]) bool) {
+		f := newFlight[T](ctx, m, ordered, newConfig(opts))
+		defer f.close() // also when the loop's body panics
+		f.start(items)
+		for {
+			o, ok := f.line.pop()
+			if !ok {
+				f.rethrow()
+				return
+			}
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+const cacheRmLong = `Remove files from the cache, and what earlier downloads of them left unfinished. A
+file that a program has open, or that is being downloaded, stays, and the command
+ends with 8; one that is not there ends it with 3. The others are removed.`
+
+func newCacheRmCommand(u *ui) *cobra.Command {
+	c := &cacheCall{ui: u}
+	cmd := &cobra.Command{
+		Use:   "rm [flags] URL|NAME...",
+		Short: "Remove files from the cache",
+		Long:  cacheRmLong,
+		Example: `  dlm cache rm https://example.com/tool.tar.gz
+  dlm cache rm example.com/tool.tar.gz`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			entries, err := entriesOf(cmd, args)
+			if err != nil {
+				return err
+			}
+			return c.remove(cmd.Context(), entries)
+		},
+	}
+	flags := newFlagSet(cmd.Flags())
+	c.register(flags)
+	usageByGroup(cmd, flags)
+	completeValues(cmd)
+	return cmd
+}
+
+func (c *cacheCall) remove(ctx context.Context, entries []entry) error {
+	return c.with(func(m *dlmanager.DownloadManager) error {
+		return c.each(entries, func(_ int, name string) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return m.Remove(name)
+		})
+	})
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// noSettings are the flags that no file can set, and why. It can set all others.
+var noSettings = map[string]string{
+	"adopt":      "nobody's files become cache by a default",
+	"checksum":   "it is about one file",
+	"config":     "a config file does not name another",
+	"dry-run":    "it is about one call",
+	"force":      "it is about one call",
+	"header":     "a header may be a secret: --header @FILE reads it from a file of its own, and the netrc file has credentials",
+	"help":       "it is about one call",
+	"mirror":     "it is about one file",
+	"name":       "it is about one file",
+	"older-than": "it is about one call",
+	"output":     "it is about one call",
+	"repair":     "it is about one call",
+	"to":         "it is about one call",
+	"version":    "it is about one call",
+	"yes":        "it answers one question",
+}
+
+// pathSettings are those whose values are paths, which a shell would have
+// expanded.
+var pathSettings = map[string]bool{"cache-dir": true, "cacert": true}
+
+// applyConfig sets the flags of cmd that neither were given nor have a variable
+// set. The whole file must be right, not only what the command needs: a slip is
+// found when it is made.
+func applyConfig(cmd *cobra.Command, settings []setting) error {
+	var problems usageErrors
+	all := newRoot(newUI(nil, io.Discard)) // to be tried out on
+	for _, s := range settings {
+		if err := s.check(all); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		f := cmd.Flags().Lookup(s.key)
+		if f == nil || f.Changed {
+			continue
+		}
+		text, err := s.text(f)
+		if err == nil {
+			err = f.Value.Set(text)
+		}
+		if err != nil {
+			problems = append(problems, &usageError{text: s.source() + ": " + err.Error()})
+			continue
+		}
+		f.Changed = true
+		setSource(f, s.source())
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+// check reports what is wrong with the setting, whichever command takes it.
+func (s setting) check(root *cobra.Command) error {
+	if why, ok := noSettings[s.key]; ok {
+		return &usageError{text: s.source() + " cannot be set in the config file: " + why}
+	}
+	if _, table := s.value.(map[string]any); table {
+		return &usageError{text: s.source() + ": there are no sections", hint: "dlm help config lists the settings"}
+	}
+	var problem error
+	known := false
+	eachFlag(root, func(f *pflag.Flag) {
+		if f.Name != s.key || problem != nil {
+			return
+		}
+		known = true
+		text, err := s.text(f)
+		if err == nil {
+			err = f.Value.Set(text)
+		}
+		if err != nil {
+			problem = &usageError{text: s.source() + ": " + err.Error()}
+		}
+	})
+	if known {
+		return problem
+	}
+	hint := "dlm help config lists the settings"
+	if near := nearest(s.key, settingNames(root)); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return &usageError{fmt.Sprintf("%s:%d: there is no setting %q", s.file, s.line, s.key), hint}
+}
+
+// text is the value as the flag would be given it.
+func (s setting) text(f *pflag.Flag) (string, error) {
+	kind := f.Value.Type()
+	switch v := s.value.(type) {
+	case bool:
+		if kind != "bool" {
+			return "", fmt.Errorf("want %s, not true or false", kindText(kind))
+		}
+		return strconv.FormatBool(v), nil
+	case string:
+		if kind == "bool" {
+			return "", errors.New("want true or false, without quotes")
+		}
+		if pathSettings[s.key] {
+			return expand(v, filepath.Dir(s.file))
+		}
+		return v, nil
+	case int64:
+		if kind == "bool" || kind == "string" {
+			return "", fmt.Errorf("want %s, not a number", kindText(kind))
+		}
+		return strconv.FormatInt(v, 10), nil
+	}
+	return "", fmt.Errorf("want %s", kindText(kind))
+}
+
+func kindText(kind string) string {
+	switch kind {
+	case "bool":
+		return "true or false"
+	case "string":
+		return "text in quotes"
+	case "N":
+		return "a whole number"
+	case "SIZE":
+		return `a size: "500MB", "10GiB" or a number of bytes`
+	case "DURATION":
+		return `a duration: "30s", "10m" or "1h30m"`
+	}
+	return "one of " + strings.ReplaceAll(kind, "|", ", ") + ", in quotes"
+}
+
+// expand makes a path absolute: ~/ is the home directory, and what is relative is
+// so to the file.
+func expand(path, dir string) (string, error) {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		home, err := os.UserHomeDir()
+		return filepath.Join(home, rest), err
+	}
+	if path == "" || filepath.IsAbs(path) {
+		return path, nil
+	}
+	return filepath.Join(dir, path), nil
+}
+
+// eachFlag calls fn for each flag of root's commands and of theirs. Several
+// commands may have one of the same name.
+func eachFlag(root *cobra.Command, fn func(*pflag.Flag)) {
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			cmd.LocalNonPersistentFlags().VisitAll(fn)
+			eachFlag(cmd, fn)
+		}
+	}
+}
+
+// flagNames returns the names of all commands' flags, in the order of the help.
+func flagNames(root *cobra.Command) []string {
+	var names []string
+	eachFlag(root, func(f *pflag.Flag) {
+		if f.Name != "help" && !slices.Contains(names, f.Name) {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
+
+func settingNames(root *cobra.Command) []string {
+	return slices.DeleteFunc(flagNames(root), func(name string) bool { return noSettings[name] != "" })
+}
+
+// nearest returns the candidate that is a slip away from the word: no more than a
+// third of its letters differ. "" if there is none.
+func nearest(word string, candidates []string) string {
+	best, least := "", len(word)/3+1
+	for _, c := range candidates {
+		if n := distance(word, c); n < least {
+			best, least = c, n
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete or replace to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := before
+			if a[i] != b[j] {
+				change++
+			}
+			before = row[j+1]
+			row[j+1] = min(change, row[j]+1, before+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,4 @@
+package dlmanager
+
+// usesQuietReads says that a file can be read without being used.
+const usesQuietReads = true
