@@ -138,8 +138,11 @@ func (x *index) set(s indexSlot) {
 	x.slots[i] = s
 }
 
-// merge takes in what a newer index with the same salt says.
+// merge takes in what a newer index with the same salt says. There is place for
+// all of it first: entries that come in the order of their hashes all go to the
+// front of a table that is too small, where each looks long for an empty place.
 func (x *index) merge(newer *index) {
+	x.reserve(x.n + newer.n)
 	for i := range newer.slots {
 		switch s := newer.slots[i]; {
 		case s.hash == 0:
@@ -151,8 +154,12 @@ func (x *index) merge(newer *index) {
 	}
 }
 
-// reserve makes place for n entries in an empty index.
-func (x *index) reserve(n int) { x.grow(6*(n+1)/5 + 1) }
+// reserve makes place for n entries in all.
+func (x *index) reserve(n int) {
+	if places := 6*(n+1)/5 + 1; places > len(x.slots) {
+		x.grow(places)
+	}
+}
 
 func (x *index) grow(places int) {
 	old := x.slots

@@ -47,10 +47,7 @@ const (
 	pageSlots   = pageData / slotSize
 )
 
-var (
-	errBadTable = errors.New("the table of entries is damaged")
-	castagnoli  = crc32.MakeTable(crc32.Castagnoli)
-)
+var errBadTable = errors.New("the table of entries is damaged")
 
 // openTable opens the table called name, and trusts its head alone.
 func openTable(fsys afero.Fs, name string) (*table, error) {
