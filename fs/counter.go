@@ -32,7 +32,7 @@ type counter struct {
 	id     uint64
 	latest atomic.Pointer[Usage]
 
-	mu      sync.Mutex // guards all below, also while the file is at work on: for microseconds, or lockPatience
+	mu      sync.Mutex // guards all below, also while the file is at work on: for microseconds, or lockTries
 	off     bool       // each process counts for itself
 	file    afero.File // nil: not open yet
 	alive   afero.File // nil: nothing was reserved yet
@@ -46,9 +46,14 @@ type counter struct {
 	checked time.Time // when the file was last seen to have its name
 }
 
-// lockPatience is how long somebody may hold the lock. It is needed for some
-// microseconds; who has it for longer was stopped, or the machine is at its end.
-const lockPatience = 200 * time.Millisecond
+// lockTries is how often is tried to get the lock, for some 200 ms. It is needed
+// for microseconds; who has it for longer was stopped, or the machine is at its
+// end. Tries are counted and not the time, in which we may have been stopped
+// ourselves. Then nobody waits for it for frozenTime.
+const (
+	lockTries  = 200
+	frozenTime = 2 * time.Second
+)
 
 // checkEvery is how often one looks whether somebody has removed the file. What is
 // noted in one that is gone is found when the files are counted.
@@ -238,7 +243,6 @@ var errLockHeld = errors.New("somebody holds the lock of the count and does not 
 
 // await takes the lock, which somebody may have for a moment.
 func (c *counter) await() error {
-	var began time.Time
 	for try := 0; ; try++ {
 		locked, err := tryLock(c.file)
 		switch {
@@ -252,12 +256,8 @@ func (c *counter) await() error {
 			runtime.Gosched()
 			continue
 		}
-		now := time.Now()
-		if began.IsZero() {
-			began = now
-		}
-		if now.Before(c.frozen) || now.Sub(began) > lockPatience {
-			c.frozen = now.Add(10 * lockPatience)
+		if now := time.Now(); now.Before(c.frozen) || try > lockTries {
+			c.frozen = now.Add(frozenTime)
 			return errLockHeld
 		}
 		time.Sleep(min(20*time.Microsecond<<min(try-10, 6), time.Millisecond))

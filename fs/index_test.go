@@ -66,7 +66,7 @@ func TestIndexOfWhatCannotBeHeld(t *testing.T) {
 	x.put(2, indexed{at: 1, size: -1, used: time.Time{}})
 	e, ok := x.get(1)
 	require.True(t, ok)
-	assert.EqualValues(t, mostIndexSize, e.size)
+	assert.EqualValues(t, int64(mostIndexSize), e.size)
 	e, _ = x.get(2)
 	assert.EqualValues(t, 0, e.size)
 	assert.EqualValues(t, 0, e.used.Unix())

@@ -81,7 +81,7 @@ func TestAFakedJournalDeceivesOnlyTheOrder(t *testing.T) {
 	}
 	sizes, _ := listOf(t, openDir(t, afero.NewOsFs(), d.Root()))
 	assert.Len(t, sizes, 2)
-	assert.EqualValues(t, mostIndexSize, sizes["file"])
+	assert.EqualValues(t, int64(mostIndexSize), sizes["file"])
 	assert.EqualValues(t, 1, sizes["folder/inside"])
 	info, err := d.Stat("file")
 	require.NoError(t, err)
