@@ -180,11 +180,18 @@ func liveBytes() uint64 {
 
 func (c *benchCache) benchHit(b *testing.B) {
 	m := c.open(b)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
+	hit := func(i int) {
 		if err := m.Download(benchURL, c.name(i)).Wait(); err != nil {
 			b.Fatal(err)
 		}
+	}
+	const sealed = 4096
+	for i := range sealed { // which these files, not being downloaded, are not
+		hit(i)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		hit(i % sealed)
 	}
 	require.NoError(b, m.Close())
 }
