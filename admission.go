@@ -220,7 +220,7 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 	d.absent = false
 	info, err := m.lookUnderLock(d, c)
 	if info == nil && err == nil {
-		if d.absent {
+		if d.absent && !c.apart { // else who has the other one may land first
 			partial.IsNew()
 		}
 		return partial, nil, nil

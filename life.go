@@ -410,10 +410,6 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
-	var replaced *fs.Info
-	if !l.absent || l.claim.apart {
-		replaced = l.site.present(l.Download)
-	}
 	modTime, err := l.commit(size, written)
 	if err != nil {
 		return l.fail(err)
@@ -429,7 +425,7 @@ func (l *life) land() step {
 		result.Origin = OriginResumed
 	}
 	l.site.landed(l.Download, landing{
-		room: l.room, replaced: replaced, modTime: modTime, written: written, result: result,
+		room: l.room, replaced: l.partial.Replaced(), modTime: modTime, written: written, result: result,
 		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(), from: l.fetched.Sender(),
 	})
 	l.room = nil

@@ -58,12 +58,12 @@ func (e Entry) isOutlived(boot string) bool {
 }
 
 // Settle is told that a Suspect file of the entry was read and is whole. From now
-// on it is Intact.
+// on it is Intact. It returns what is remembered of the file then.
 func (d *Dir) Settle(e Entry, info Info) Entry {
 	if e.Unsynced != flushed && d.flush(e.Name) != nil {
 		return e // and is looked at again
 	}
-	d.reseal(e, info)
+	e = d.reseal(e, info)
 	e.Unsynced = flushed
 	return e
 }

@@ -39,7 +39,8 @@ type counter struct {
 	buf     []byte
 	last    ledger  // as it was seen last, with what is late
 	mine    claimed // what this Dir has reserved
-	late    struct{ files, bytes int64 }
+	late    struct{ files, bytes, limits int64 }
+	buried  bool      // somebody took us for dead, and what is reserved for files
 	added   int64     // by this Dir, ever
 	frozen  time.Time // somebody holds the lock and does not go on: tried once each time until then
 	swept   time.Time
@@ -49,9 +50,11 @@ type counter struct {
 // lockTries is how often is tried to get the lock, for some 200 ms. It is needed
 // for microseconds; who has it for longer was stopped, or the machine is at its
 // end. Tries are counted and not the time, in which we may have been stopped
-// ourselves. Then nobody waits for it for frozenTime.
+// ourselves. While others get the lock, it goes on for lockRounds times as long.
+// Then nobody waits for it for frozenTime.
 const (
 	lockTries  = 200
+	lockRounds = 50
 	frozenTime = 2 * time.Second
 )
 
@@ -98,7 +101,7 @@ func (c *counter) update(fn func(*ledger) bool) {
 	}
 	l.changes++
 	if err := c.store(&l); err != nil {
-		c.late.files, c.late.bytes = l.files-c.last.files, l.bytes-c.last.bytes
+		c.late.files, c.late.bytes, c.late.limits = l.files-c.last.files, l.bytes-c.last.bytes, l.limits-c.last.limits
 	}
 	c.publish(l)
 }
@@ -114,6 +117,7 @@ func (c *counter) aside(fn func(*ledger) bool) {
 	fn(&l)
 	c.late.files += l.files - c.last.files
 	c.late.bytes += l.bytes - c.last.bytes
+	c.late.limits += l.limits - c.last.limits
 	c.publish(l)
 }
 
@@ -136,13 +140,30 @@ func (c *counter) load() ledger {
 		l = ledger{limits: 1 + rand.Int64N(1<<40)} // whoever follows the limit looks at it anew
 	}
 	if l.claimOf(c.id) != c.mine {
+		c.rise()
 		l.put(c.mine)
 	}
 	c.last = l // what is late is late still, should this not be stored
 	if c.late.files != 0 || c.late.bytes != 0 {
 		l.add(c.late.files, c.late.bytes)
 	}
+	l.limits += c.late.limits
+	if c.buried {
+		l.counted = 0 // what we have reserved was taken for files, and counts twice
+	}
 	return l
+}
+
+// rise makes the file anew that shows that this Dir is in use, if somebody has
+// removed it. It needs the lock of the count.
+func (c *counter) rise() {
+	if c.alive == nil || !unlinked(c.alive) {
+		return
+	}
+	_ = c.alive.Close() // nothing was written
+	c.alive = nil
+	c.showAlive()
+	c.buried = true
 }
 
 func (c *counter) readFile() (ledger, bool) {
@@ -167,7 +188,7 @@ func (c *counter) store(l *ledger) error {
 	c.buf = l.encode(c.buf[:0])
 	_, err := c.file.WriteAt(c.buf, 0)
 	if err == nil {
-		c.late.files, c.late.bytes = 0, 0
+		c.late.files, c.late.bytes, c.late.limits, c.buried = 0, 0, 0, false
 		c.last = *l
 	}
 	return err
@@ -241,8 +262,10 @@ func (c *counter) open() error {
 
 var errLockHeld = errors.New("somebody holds the lock of the count and does not go on")
 
-// await takes the lock, which somebody may have for a moment.
+// await takes the lock, which somebody may have for a moment. As long as others get
+// it, and change the count, nobody is stuck.
 func (c *counter) await() error {
+	seen, rounds := int64(-1), 0
 	for try := 0; ; try++ {
 		locked, err := tryLock(c.file)
 		switch {
@@ -255,10 +278,18 @@ func (c *counter) await() error {
 		case try < 10:
 			runtime.Gosched()
 			continue
-		}
-		if now := time.Now(); now.Before(c.frozen) || try > lockTries {
-			c.frozen = now.Add(frozenTime)
+		case time.Now().Before(c.frozen):
 			return errLockHeld
+		case try == 10 || try > lockTries:
+			l, _ := c.readFile() // of what is just being written, whatever it says
+			if try > lockTries && (l.changes == seen || rounds == lockRounds) {
+				c.frozen = time.Now().Add(frozenTime)
+				return errLockHeld
+			}
+			if try > lockTries {
+				try, rounds = 10, rounds+1
+			}
+			seen = l.changes
 		}
 		time.Sleep(min(20*time.Microsecond<<min(try-10, 6), time.Millisecond))
 	}
@@ -286,12 +317,19 @@ func (c *counter) showAlive() {
 
 func (c *counter) aliveName(id uint64) string { return path.Join(aliveDir, strconv.FormatUint(id, 16)) }
 
+// isUsed reports whether there is something to be noted at the end.
+func (c *counter) isUsed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.off && (c.alive != nil || c.late.files != 0 || c.late.bytes != 0 || c.late.limits != 0)
+}
+
 // close ends this Dir's part in the count.
 func (c *counter) close() error {
 	if c == nil {
 		return nil
 	}
-	if c.works() && c.alive != nil {
+	if c.isUsed() {
 		c.change(func(l *ledger) { c.setClaim(l, claimed{id: c.id}) })
 	}
 	c.mu.Lock()

@@ -197,10 +197,11 @@ func (l *ledger) add(files, bytes int64) {
 
 // correct holds the count against what a look at all files has shown that began
 // with the ledger begun. What has just landed, or is just being removed, may count
-// as reserved.
+// as reserved: what was being removed when the look began, and what has landed when
+// it ends.
 func (l *ledger) correct(begun ledger, files, bytes int64) {
 	added, removed := max(0, l.added-begun.added), max(0, l.removed-begun.removed)
-	reserved := max(begun.claimed(), l.claimed())
+	reserved := begun.claimed() + l.claimed()
 	if l.known() && bytes-removed-reserved <= l.bytes && l.bytes <= bytes+added {
 		if added == 0 && removed == 0 {
 			l.files = files

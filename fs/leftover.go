@@ -65,10 +65,21 @@ func (d *Dir) RemoveLeftover(name string) error {
 func (d *Dir) removeLeft(p *Partial) error {
 	size, _ := d.StatLeftover(p.temp)
 	err := p.remove()
-	if err == nil && size > 0 {
+	if err == nil && size > 0 && !isOfOwn(p.temp) {
 		d.Count(Change{Bytes: -size})
 	}
 	return err
+}
+
+// isOfOwn reports whether the partial file is of one of the cache's own files,
+// which are not counted.
+func isOfOwn(name string) bool {
+	for _, own := range [...]string{entryFile, tableFile, configFile, unsyncedFile, formatFile, tagFile} {
+		if strings.HasPrefix(path.Base(name), key(own)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *Dir) leftover(name string) *Partial {

@@ -52,6 +52,7 @@ type Partial struct {
 	note        *note      // nil: none can be kept
 	adopted     bool       // it was there
 	replaces    bool       // final may be a file of the cache that somebody is evicting
+	replaced    *Info      // what was there; see Replaced
 	mu          sync.Mutex // guards over
 	over        bool       // committed, kept or cancelled
 }
@@ -211,6 +212,10 @@ func (p *Partial) Sync() error { return p.file.Sync() }
 // is replaced.
 func (p *Partial) IsNew() { p.replaces = false }
 
+// Replaced describes the file that a committed one has replaced, nil if there was
+// none. Nobody had evicted it, and nobody has since.
+func (p *Partial) Replaced() *Info { return p.replaced }
+
 // Adopted reports whether the file was there: an earlier download left it.
 func (p *Partial) Adopted() bool { return p.adopted }
 
@@ -324,6 +329,7 @@ func (p *Partial) rename() error {
 	}
 	if p.replaces {
 		defer p.keepEvictorsOff()()
+		p.replaced = Present(p.fsys, p.final)
 	}
 	for range maxCreateTries {
 		err := retryBusy(func() error { return p.fsys.Rename(p.temp, p.final) })

@@ -41,8 +41,12 @@ func (e *entries) recall(names []string, known func(i int, size int64, used time
 	defer e.mu.Unlock()
 	for i, name := range names {
 		h := e.index.hashOf(name)
-		if k, ok := e.index.get(h); ok && !k.isGone() && !k.used.After(now) {
-			e.index.see(h)
+		k, ok := e.index.get(h)
+		if !ok || k.isGone() {
+			continue
+		}
+		e.index.see(h)
+		if !k.used.After(now) { // else the clock was set back, and the file itself tells
 			known(i, k.size, k.used)
 		}
 	}

@@ -80,10 +80,11 @@ func (d *Dir) State(mode SyncMode) string {
 }
 
 // reseal puts the seal on a finished file that is known to be whole and flushed,
-// and remembers its new time. Who may not, or cannot, is not told.
-func (d *Dir) reseal(e Entry, info Info) {
+// and remembers its new time. It returns what is remembered then. Who may not, or
+// cannot, is not told.
+func (d *Dir) reseal(e Entry, info Info) Entry {
 	if !d.IsStill(e.Name, info) {
-		return
+		return e
 	}
 	at, use := info.ModTime, info.accessed
 	if use.IsZero() {
@@ -95,8 +96,9 @@ func (d *Dir) reseal(e Entry, info Info) {
 		}
 	}
 	if e.Unsynced == flushed && e.ModTime.Equal(at) {
-		return // it is remembered so
+		return e // it is remembered so
 	}
 	e.ModTime, e.Unsynced = at, flushed
 	_ = d.Record(e) // a hint: it is looked at again
+	return e
 }

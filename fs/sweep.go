@@ -27,7 +27,10 @@ func (c *counter) sweep() {
 		if !slices.ContainsFunc(l.claims, func(o claimed) bool { return o.id != c.id }) {
 			return false
 		}
-		living := c.living()
+		living, err := c.living()
+		if err != nil {
+			return false // nobody can tell
+		}
 		for _, o := range slices.Clone(l.claims) {
 			if o.id != c.id && !living[o.id] {
 				l.absorb(o)
@@ -39,12 +42,16 @@ func (c *counter) sweep() {
 }
 
 // living returns the numbers of those who are alive, and removes the files of the
-// others. Nobody makes such a file but under the lock of the count.
-func (c *counter) living() map[uint64]bool {
+// others. Nobody makes such a file but under the lock of the count. An error says
+// that nothing is known of those who are not among them.
+func (c *counter) living() (map[uint64]bool, error) {
 	living := map[uint64]bool{}
 	f, err := c.fsys.Open(aliveDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return living, nil
+	}
 	if err != nil {
-		return living
+		return nil, err
 	}
 	defer f.Close() // read-only: nothing to lose
 	for {
@@ -55,8 +62,11 @@ func (c *counter) living() map[uint64]bool {
 				living[id] = true
 			}
 		}
-		if errors.Is(err, io.EOF) || err != nil || len(names) == 0 {
-			return living
+		if errors.Is(err, io.EOF) || err == nil && len(names) == 0 {
+			return living, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 }
