@@ -49,7 +49,7 @@ func (e *entries) compact(ctx context.Context) error {
 func (e *entries) saveAnew(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.reread()
+	e.reread() // in memory nothing tells the new file from the old one
 	if err := e.catchUp(ctx); err != nil {
 		return err
 	}
