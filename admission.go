@@ -225,6 +225,7 @@ func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, e
 		}
 		return partial, nil, nil
 	}
+	defer m.dropClaim(d)
 	if err != nil {
 		err = errors.Join(err, partial.Keep())
 		m.left(d)
@@ -271,15 +272,26 @@ func (m *DownloadManager) left(d *Download) {
 func (m *DownloadManager) taken(d *Download, partial *fs.Partial) {
 	m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name)
 	if size, _, err := partial.Stat(); err == nil && partial.Adopted() && size > 0 {
-		m.dir.Count(fs.Change{Bytes: -size})
+		m.dir.Count(fs.Change{Bytes: -size, Reserved: size})
+		d.counted = size
 	}
 }
 
-func (m *DownloadManager) reserve(ctx context.Context, _ *Download, n int64) (*room, error) {
+// dropClaim takes off what counts as reserved of a partial file without a room.
+func (m *DownloadManager) dropClaim(d *Download) {
+	if d.counted > 0 {
+		m.dir.Count(fs.Change{Reserved: -d.counted})
+		d.counted = 0
+	}
+}
+
+func (m *DownloadManager) reserve(ctx context.Context, d *Download, n int64) (*room, error) {
 	if err := m.house.awaitReady(ctx); err != nil {
 		return nil, err
 	}
-	return m.limit.reserve(ctx, m.shelf, n)
+	counted := d.counted
+	d.counted = 0 // it is the room's now
+	return m.limit.reserveFrom(ctx, m.shelf, n, counted)
 }
 
 func (m *DownloadManager) seal(d *Download, p *fs.Partial, size int64, written time.Time) (time.Time, error) {
@@ -334,6 +346,7 @@ func (m *DownloadManager) open(ctx context.Context, d *Download) (afero.File, er
 }
 
 func (m *DownloadManager) leave(d *Download) {
+	m.dropClaim(d)
 	key := fs.Fold(d.name)
 	m.mu.Lock()
 	p := m.waits[d]

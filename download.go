@@ -28,12 +28,13 @@ type Download struct {
 	mirrors []*url.URL
 	asked   time.Time // when somebody asked for it
 	// The caller's until it is started, and then the goroutine's:
-	unsettled bool // a file is there, and it takes more than a look to tell whether it is the one
-	stale     bool // the file that is there is not the one that was asked for
-	suspect   bool // it has to be read before it counts
-	asking    bool // it is the one, and its origin is asked whether it is still current
-	mirror    int  // which source is asked: 0 for the URL
-	absent    bool // nothing had its name when that was last looked for
+	unsettled bool  // a file is there, and it takes more than a look to tell whether it is the one
+	stale     bool  // the file that is there is not the one that was asked for
+	suspect   bool  // it has to be read before it counts
+	asking    bool  // it is the one, and its origin is asked whether it is still current
+	mirror    int   // which source is asked: 0 for the URL
+	absent    bool  // nothing had its name when that was last looked for
+	counted   int64 // bytes of a partial file taken over that are in the common count, and in no room yet
 
 	observers observers
 	meter     meter

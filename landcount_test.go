@@ -1,6 +1,8 @@
 package dlmanager
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,4 +38,43 @@ func TestTheCountWhenAFileIsEvictedWhileItIsReplaced(t *testing.T) {
 	assert.EqualValues(t, 1, u.Files)
 	assert.EqualValues(t, 1000, u.Bytes)
 	assert.Zero(t, u.Reserved)
+}
+
+// reserving is a manager that somebody looks at before room is made.
+type reserving struct {
+	*DownloadManager
+	look func()
+}
+
+func (r *reserving) reserve(ctx context.Context, d *Download, n int64) (*room, error) {
+	r.look()
+	return r.DownloadManager.reserve(ctx, d, n)
+}
+
+// Who goes on with a partial file may have to wait for room: meanwhile it is there,
+// and others must not take the room that it needs.
+func TestAPartialFileCountsUntilItsRoomIsReserved(t *testing.T) {
+	o := testorigin.New(t)
+	const size = 4 << 20
+	url := o.ServeSize("/file", size, testorigin.Sequence(
+		testorigin.All(testorigin.ETag(`"v"`), testorigin.SilentAfter(2<<20)), testorigin.ETag(`"v"`)))
+	m := newManager(t)
+	got := make(chan struct{})
+	var once sync.Once
+	d := m.Download(url, "file", WithProgress(func(_ *Download, n, _ int64) {
+		if n >= 1<<20 {
+			once.Do(func() { close(got) })
+		}
+	}))
+	<-got
+	d.Interrupt()
+	require.ErrorIs(t, d.Wait(), ErrInterrupted)
+	require.EqualValues(t, size, m.dir.Usage().All())
+	next := m.newDownload(url, nil)
+	var least int64 = size
+	next.site = &reserving{m, func() { least = min(least, m.dir.Usage().All()) }}
+	require.NoError(t, m.start(next, "file", false).Wait())
+	assert.Equal(t, OriginResumed, next.Result().Origin)
+	assert.EqualValues(t, size, least)
+	assert.EqualValues(t, size, m.dir.Usage().All())
 }

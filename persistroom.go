@@ -39,8 +39,13 @@ type room struct {
 // to give back. That there is not enough to evict is no error but reported to
 // the shelves; the only error is that ctx ended. A negative n counts as 0.
 func (p *PersistLimit) reserve(ctx context.Context, s shelf, n int64) (*room, error) {
+	return p.reserveFrom(ctx, s, n, 0)
+}
+
+// reserveFrom is reserve for one who has so many bytes in the common count already.
+func (p *PersistLimit) reserveFrom(ctx context.Context, s shelf, n, counted int64) (*room, error) {
 	d := p.lockDir(s)
-	r := &room{p: p, shelf: s, dir: d}
+	r := &room{p: p, shelf: s, dir: d, noted: fs.Change{Reserved: counted}}
 	r.common, _ = s.(commonShelf)
 	d.rooms[r] = struct{}{}
 	r.resize(n)
