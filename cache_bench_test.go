@@ -32,6 +32,8 @@ func cacheSizes() []int {
 	return sizes
 }
 
+const benchDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 const benchURL = "https://downloads.example.org/releases/tool.tar.gz"
 
 // benchCache is a directory with files of 10 bytes in 256 folders, and a journal
@@ -83,7 +85,7 @@ func (c *benchCache) make(b *testing.B, d *fs.Dir, name string, at time.Time) {
 		err = d.Record(fs.Entry{
 			Name: name, URL: benchURL, Size: 10, ModTime: at, Fetched: at,
 			ETag: `"0123456789abcdef"`, LastModified: "Tue, 14 Nov 2023 22:13:20 GMT",
-			Digests: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+			Digests: benchDigest,
 		})
 	}
 	require.NoError(b, err)
@@ -178,17 +180,24 @@ func liveBytes() uint64 {
 
 func (c *benchCache) benchHit(b *testing.B) {
 	m := c.open(b)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
+	hit := func(i int) {
 		if err := m.Download(benchURL, c.name(i)).Wait(); err != nil {
 			b.Fatal(err)
 		}
+	}
+	const sealed = 4096
+	for i := range sealed { // which these files, not being downloaded, are not
+		hit(i)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		hit(i % sealed)
 	}
 	require.NoError(b, m.Close())
 }
 
 // benchCommand is a whole run of the command that commandEnv names, for a file that
-// is there.
+// is there: by its name alone, and by its entry, too.
 func (c *benchCache) benchCommand(b *testing.B) {
 	command := os.Getenv(commandEnv)
 	if command == "" {
@@ -200,10 +209,15 @@ func (c *benchCache) benchCommand(b *testing.B) {
 	require.NoError(b, os.MkdirAll(filepath.Dir(filepath.Join(c.dir, name)), 0o777))
 	c.make(b, m.dir, name, c.used)
 	require.NoError(b, m.Close())
-	for b.Loop() {
-		if out, err := exec.Command(command, "get", "--cache-dir", c.dir, benchURL).CombinedOutput(); err != nil {
-			b.Fatalf("%v: %s", err, out)
-		}
+	for _, args := range [][]string{{}, {"--checksum", benchDigest}} {
+		b.Run("checksum="+strconv.FormatBool(len(args) > 0), func(b *testing.B) {
+			args := append([]string{"get", "--offline", "--cache-dir", c.dir, benchURL}, args...)
+			for b.Loop() {
+				if out, err := exec.Command(command, args...).CombinedOutput(); err != nil {
+					b.Fatalf("%v: %s", err, out)
+				}
+			}
+		})
 	}
 	require.NoError(b, os.Remove(filepath.Join(c.dir, name)))
 }

@@ -39,12 +39,22 @@ func (e *entries) compact(ctx context.Context) error {
 	if errors.Is(err, journal.ErrBusy) {
 		return nil
 	}
-	if _, ok := e.fsys.(rootFs); !ok && err == nil { // nothing tells the new file from the old one
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.reread()
+	if err != nil {
+		return err
 	}
-	return err
+	return e.saveAnew(ctx)
+}
+
+// saveAnew writes the table of a journal that was just written anew.
+func (e *entries) saveAnew(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reread() // in memory nothing tells the new file from the old one
+	if err := e.catchUp(ctx); err != nil {
+		return err
+	}
+	e.save(ctx)
+	return nil
 }
 
 // sieve reads the journal to its end and returns what tells which records are to
@@ -53,7 +63,7 @@ func (e *entries) compact(ctx context.Context) error {
 func (e *entries) sieve(ctx context.Context) (keep func([]byte, int64) bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.catchUp(ctx); err != nil {
+	if err := e.whole(ctx); err != nil {
 		return nil, err
 	}
 	turn, end := e.turn, e.reader.End()

@@ -66,12 +66,14 @@ func TestOwnLeftoversAreNotCounted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
 	d := countedDir(t, dir)
 	d.Count(Change{Files: 1, Bytes: 5000})
-	p, err := ownSpot(d.fsys, entryFile).CreateApart(0o666)
-	require.NoError(t, err)
-	_, err = p.WriteAt(make([]byte, 3000), 0)
-	require.NoError(t, err)
-	require.NoError(t, p.close()) // killed
-	p.unlock()
+	for _, own := range []string{entryFile, tableFile} {
+		p, err := ownSpot(d.fsys, own).CreateApart(0o666)
+		require.NoError(t, err)
+		_, err = p.WriteAt(make([]byte, 3000), 0)
+		require.NoError(t, err)
+		require.NoError(t, p.close()) // killed
+		p.unlock()
+	}
 	require.NoError(t, d.Tidy(t.Context(), time.Now(), func(Leftover) {}))
 	assert.EqualValues(t, 5000, d.Usage().Bytes)
 }

@@ -207,17 +207,23 @@ type entries struct {
 	reader *journal.Reader
 	index  *index
 	turn   int // counts the journals that were read from their beginning
+	// saved is where to look up what the index says nothing of; nil: the index
+	// knows all.
+	saved      *table
+	savedEnd   int64 // up to where in the journal a table holds, or was tried
+	distrusted bool  // the table that is there is wrong
 }
 
 func newEntries(fsys afero.Fs) *entries {
 	return &entries{
-		fsys: fsys, log: journal.New(fsys, entryFile), reader: journal.NewReader(fsys, entryFile), index: newIndex(),
+		fsys: fsys, log: journal.New(fsys, entryFile), reader: journal.NewReader(fsys, entryFile), index: newIndex(newSalt()),
 	}
 }
 
 func (e *entries) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.dropTable()
 	return errors.Join(e.log.Close(), e.reader.Close())
 }
 
@@ -260,21 +266,51 @@ func (e *entries) lookup(name string) (Entry, bool) {
 	if err := e.catchUp(context.Background()); err != nil {
 		return Entry{}, false
 	}
-	known, ok := e.index.get(e.index.hashOf(name))
-	if !ok {
+	entry, ok, err := e.read(name)
+	if err != nil { // the table lies, or somebody has changed what was read
+		e.distrusted = e.saved != nil
+		e.reread()
+		if err = e.catchUp(context.Background()); err == nil {
+			entry, ok, err = e.read(name)
+		}
+	}
+	if err != nil {
+		e.reread()
 		return Entry{}, false
+	}
+	e.save(context.Background())
+	return entry, ok
+}
+
+// read reads the entry of a name, as far as the journal was read. It needs mu.
+func (e *entries) read(name string) (entry Entry, ok bool, err error) {
+	known, ok, err := e.find(name)
+	if err != nil || !ok {
+		return Entry{}, false, err
 	}
 	payload, err := e.reader.Read(known.at)
 	if err != nil {
-		e.reread() // somebody has changed what was read
-		return Entry{}, false
+		return Entry{}, false, err
 	}
-	entry, ok := decodeEntry(payload)
-	return entry, ok && entry.Name == name
+	entry, ok = decodeEntry(payload)
+	switch {
+	case ok && entry.Name == name:
+		return entry, true, nil
+	case e.saved != nil:
+		return Entry{}, false, errBadTable
+	}
+	return Entry{}, false, nil
 }
 
-// catchUp reads what is new in the journal. It needs mu.
+// catchUp reads what is new in the journal: of another one than before, what its
+// table does not tell. It needs mu.
 func (e *entries) catchUp(ctx context.Context) error {
+	if e.reader.Replaced() {
+		e.reread()
+	}
+	if e.reader.End() == 0 {
+		e.adopt()
+	}
 	return e.reader.Follow(ctx, e.forget, e.take)
 }
 
@@ -286,7 +322,8 @@ func (e *entries) reread() {
 
 // forget begins the index anew. It needs mu.
 func (e *entries) forget() {
-	e.index = newIndex()
+	e.dropTable()
+	e.index, e.savedEnd = newIndex(newSalt()), 0
 	e.turn++
 }
 
@@ -298,7 +335,11 @@ func (e *entries) take(payload []byte, at int64) {
 		size, used := peekEntry(rest)
 		e.index.put(e.index.hash(name), indexed{at: at, size: size, used: used})
 	case removed:
-		e.index.remove(e.index.hash(name))
+		if e.saved != nil {
+			e.index.bury(e.index.hash(name))
+		} else {
+			e.index.remove(e.index.hash(name))
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 func TestIndexDoesAsAMap(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	x, want := newIndex(), map[uint64]indexed{}
+	x, want := newIndex(newSalt()), map[uint64]indexed{}
 	for i := range 50_000 {
 		// Few hashes, and many at the end of the table, so that it goes round.
 		h := rnd.Uint64N(2000) + 1
@@ -23,7 +23,7 @@ func TestIndexDoesAsAMap(t *testing.T) {
 			x.remove(h)
 			delete(want, h)
 		} else {
-			e := indexed{at: rnd.Int64N(1 << offsetBits), size: rnd.Int64N(mostIndexSize), used: time.Unix(int64(i), 0)}
+			e := indexed{at: rnd.Int64N(goneAt), size: rnd.Int64N(mostIndexSize), used: time.Unix(int64(i), 0)}
 			x.put(h, e)
 			want[h] = e
 		}
@@ -40,7 +40,7 @@ func TestIndexDoesAsAMap(t *testing.T) {
 }
 
 func TestIndexForgetsWhatIsNotSeen(t *testing.T) {
-	x := newIndex()
+	x := newIndex(newSalt())
 	for i := range 1000 {
 		x.put(x.hashOf(fmt.Sprint(i)), indexed{at: int64(i), size: 7, used: time.Unix(9, 0)})
 	}
@@ -61,7 +61,7 @@ func TestIndexForgetsWhatIsNotSeen(t *testing.T) {
 }
 
 func TestIndexOfWhatCannotBeHeld(t *testing.T) {
-	x := newIndex()
+	x := newIndex(newSalt())
 	x.put(1, indexed{at: 1, size: 1 << 60, used: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)})
 	x.put(2, indexed{at: 1, size: -1, used: time.Time{}})
 	e, ok := x.get(1)

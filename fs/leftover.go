@@ -74,7 +74,7 @@ func (d *Dir) removeLeft(p *Partial) error {
 // isOfOwn reports whether the partial file is of one of the cache's own files,
 // which are not counted.
 func isOfOwn(name string) bool {
-	for _, own := range [...]string{entryFile, configFile, unsyncedFile, formatFile, tagFile} {
+	for _, own := range [...]string{entryFile, tableFile, configFile, unsyncedFile, formatFile, tagFile} {
 		if strings.HasPrefix(path.Base(name), key(own)) {
 			return true
 		}

@@ -16,7 +16,7 @@ type listed struct {
 func (e *entries) beginListing(ctx context.Context) listed {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.catchUp(ctx) != nil { // there is none, or not all of it could be read: then it knows less
+	if e.whole(ctx) != nil { // there is none, or not all of it could be read: then it knows less
 		return listed{turn: -1}
 	}
 	e.index.unsee()
@@ -28,7 +28,7 @@ func (d *Dir) Remembered(ctx context.Context) int {
 	e := d.entries
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.catchUp(ctx) != nil {
+	if e.whole(ctx) != nil {
 		return 0
 	}
 	return e.index.n
@@ -42,7 +42,7 @@ func (e *entries) recall(names []string, known func(i int, size int64, used time
 	for i, name := range names {
 		h := e.index.hashOf(name)
 		k, ok := e.index.get(h)
-		if !ok {
+		if !ok || k.isGone() {
 			continue
 		}
 		e.index.see(h)
@@ -59,5 +59,6 @@ func (e *entries) endListing(begun listed) {
 	defer e.mu.Unlock()
 	if e.turn == begun.turn {
 		e.index.keepSeen(begun.end)
+		e.save(context.Background())
 	}
 }

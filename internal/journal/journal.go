@@ -85,8 +85,12 @@ func next(b []byte, last bool) (payload []byte, used int, ok bool) {
 	return nil, len(b), false
 }
 
-// readChunk is how much is read at a time: some thousand records.
-const readChunk = 256 << 10
+// readFirst is how much is read at first: mostly a few records came since the last
+// time. readChunk is how much is read at a time after that: some thousand records.
+const (
+	readFirst = 4 << 10
+	readChunk = 256 << 10
+)
 
 // Replay calls fn with the payload of every whole record of f from the offset
 // from on, and with the record's own offset. The payload is valid during the call
@@ -94,14 +98,14 @@ const readChunk = 256 << 10
 // many there were. When ctx ends, it returns its cause.
 func Replay(ctx context.Context, f io.ReaderAt, from int64, fn func(payload []byte, at int64)) (end int64, records int, err error) {
 	// What is held from one read to the next is less than a record.
-	buf := make([]byte, readChunk+headerSize+MaxPayload)
+	buf := make([]byte, readFirst)
 	held := 0
 	end = from
 	for at := from; ; { // at is the offset of buf's beginning
 		if ctx.Err() != nil {
 			return end, records, context.Cause(ctx)
 		}
-		n, err := f.ReadAt(buf[held:held+readChunk], at+int64(held))
+		n, err := f.ReadAt(buf[held:], at+int64(held))
 		last := errors.Is(err, io.EOF)
 		rest := buf[:held+n]
 		for {
@@ -119,6 +123,9 @@ func Replay(ctx context.Context, f io.ReaderAt, from int64, fn func(payload []by
 		}
 		if err != nil {
 			return end, records, err
+		}
+		if len(buf) == readFirst {
+			buf = make([]byte, readChunk+headerSize+MaxPayload)
 		}
 		held = copy(buf, rest)
 	}
