@@ -180,6 +180,28 @@ func (j *Job) Remove() error {
 
 var errJobClosed = errors.New("the job is closed")
 
+// RemoveJob removes the job in dir, also one that cannot be opened because it is
+// damaged or another program's; ErrInUse if somebody has it. That there is none is no
+// error.
+func RemoveJob(dir string) error {
+	j := &Job{dir: dir, fs: afero.NewOsFs()}
+	if _, err := j.fs.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := j.enter(); err != nil {
+		return err
+	}
+	if err := j.fs.Remove(j.path(newLogName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(err, j.lock.Close())
+	}
+	log, err := openLog(j.fs, j.path(logName))
+	if err != nil {
+		return errors.Join(err, j.lock.Close())
+	}
+	j.log = log
+	return j.Remove()
+}
+
 // Sync flushes the job to the disk.
 func (j *Job) Sync() error {
 	j.mu.Lock()

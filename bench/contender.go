@@ -74,6 +74,16 @@ func dlmGet(name string, flags ...string) contender {
 	}}
 }
 
+// dlmBatch is dlm batch with a fresh cache directory, and a job in it.
+func dlmBatch(name string, flags ...string) contender {
+	shown := strings.Join(append([]string{"dlm batch --cache-dir DIR"}, append(slices.Clone(flags), "LIST")...), " ")
+	c := contender{name: name, shown: shown, ours: true, command: func(j *job) (command, error) {
+		args := append([]string{j.place.dlm, "batch", "--cache-dir", j.dir}, flags...)
+		return command{args: append(args, j.list)}, nil
+	}}
+	return c.listing(urlLine)
+}
+
 // against makes a contender of ours one of the others.
 func (c contender) against() contender {
 	c.ours = false

@@ -13,6 +13,20 @@ func manyFiles() []scenario {
 			load: small, server: plainServer, contenders: manyContenders(),
 		},
 		{
+			name: "batch", about: "10,000 files of 4 KiB from a list, plain HTTP, 16 at once, nothing flushed; the job is written down.",
+			load: small, server: plainServer,
+			contenders: []contender{
+				dlmBatch("dlm batch", "-j", "16", "--sync", "none"),
+				dlmBatch("dlm batch --per-host 0", "-j", "16", "--per-host", "0", "--sync", "none").against(),
+				tool("curl -Z", "curl", "-sSf -Z --parallel-max 16 -K LIST").listing(curlLines),
+			},
+		},
+		{
+			name: "batchagain", about: "The same list once more: all is there.",
+			load: small, server: plainServer,
+			contenders: []contender{afterBatch(dlmBatch("dlm batch", "-j", "16", "--sync", "none"))},
+		},
+		{
 			name: "medium", about: "1,000 files of 1 MiB, plain HTTP, 16 at once, nothing flushed.",
 			load: payload{count: 1000, size: mib}, server: plainServer, contenders: manyContenders(),
 		},
@@ -64,6 +78,12 @@ func library(name, sync string) contender {
 // afterFetching has all files fetched before, which is not measured.
 func afterFetching(c contender) contender {
 	c.before = library("", "none").command
+	return c
+}
+
+// afterBatch has all files fetched by dlm batch before.
+func afterBatch(c contender) contender {
+	c.before = dlmBatch("", "-j", "16", "--sync", "none").command
 	return c
 }
 

@@ -60,6 +60,32 @@ func columnsFor(width, widestName int) columns {
 
 // line writes one line. why takes the place of rate and time when nothing moves.
 func (c columns) line(name string, current, total int64, rate float64, why string) string {
+	speed, remaining := "", ""
+	if rate > 0 {
+		speed = bytesText(int64(rate)) + "/s"
+	}
+	if d, ok := left(current, total, rate); ok {
+		remaining = span(d)
+	}
+	return c.write(name, current, total, sizes(current, total), speed, remaining, why)
+}
+
+// batchLine writes the line of a batch. How far it is, the links tell: nobody knows
+// the sizes of what has not been asked for.
+func (c columns) batchLine(v view) string {
+	speed, remaining := "", ""
+	if v.rate >= 1 {
+		speed = bytesText(int64(v.rate)) + "/s"
+	}
+	if v.batch.known {
+		remaining = span(v.batch.left)
+	}
+	return c.write(counts(v), int64(v.done+v.failed), int64(v.files), bytesText(v.current), speed, remaining, "")
+}
+
+// write writes the texts into their columns; bar and percentage show how much of
+// total current is.
+func (c columns) write(name string, current, total int64, size, speed, remaining, why string) string {
 	var b strings.Builder
 	b.WriteString(fit(name, c.name))
 	column := func(width int, text string) {
@@ -70,18 +96,12 @@ func (c columns) line(name string, current, total int64, rate float64, why strin
 	if c.bar > 0 {
 		b.WriteString(strings.Repeat(" ", gap) + barText(current, total, c.bar))
 	}
-	percentText, speed, remaining := "", "", ""
+	percentText := ""
 	if total > 0 {
 		percentText = fmt.Sprintf("%d%%", percent(current, total))
 	}
-	if rate > 0 {
-		speed = bytesText(int64(rate)) + "/s"
-	}
-	if d, ok := left(current, total, rate); ok {
-		remaining = span(d)
-	}
 	column(c.percent, percentText)
-	column(c.size, sizes(current, total))
+	column(c.size, size)
 	if space := c.rate + gap + c.left; why != "" && c.rate > 0 && c.left > 0 {
 		b.WriteString(strings.Repeat(" ", gap) + fit(why, space))
 	} else {

@@ -13,9 +13,9 @@ func completeValues(cmd *cobra.Command) {
 			complete = cobra.FixedCompletions(choice.choices, cobra.ShellCompDirectiveNoFileComp)
 		}
 		switch f.Name {
-		case "output", "cacert", "header":
+		case "output", "cacert", "header", "report":
 			return // files, which is what shells propose
-		case "cache-dir":
+		case "cache-dir", "job":
 			_ = cmd.MarkFlagDirname(f.Name) // fails only for flags that are not there
 			return
 		}

@@ -9,22 +9,24 @@ import (
 	"syscall"
 
 	"github.com/dlmanager/dlmanager"
+	"github.com/dlmanager/dlmanager/batch"
 )
 
 // The exit codes. exitCodesHelp says the same to people.
 const (
-	codeOK        = 0
-	codeFailure   = 1
-	codeUsage     = 2
-	codeNotFound  = 3
-	codeTemporary = 4
-	codeChecksum  = 5
-	codeDisk      = 6
-	codeNotOurs   = 8
-	codeRefused   = 9
-	codeNoProgram = 126 // as the shells, env(1) and nohup(1) have it
-	signalBase    = 128
-	exitCodesHelp = `dlm ends with one of these codes:
+	codeOK         = 0
+	codeFailure    = 1
+	codeUsage      = 2
+	codeNotFound   = 3
+	codeTemporary  = 4
+	codeChecksum   = 5
+	codeDisk       = 6
+	codeSomeFailed = 7
+	codeNotOurs    = 8
+	codeRefused    = 9
+	codeNoProgram  = 126 // as the shells, env(1) and nohup(1) have it
+	signalBase     = 128
+	exitCodesHelp  = `dlm ends with one of these codes:
 
     0  all files are there
     1  another failure, or failures of several kinds; also, without a message,
@@ -35,11 +37,13 @@ const (
        cache
     4  trying again later may help: no connection, no address, a silent server,
        a connection that was cut, --max-time, or the server answered 408, 425,
-       429, 500, 502, 503, 504, 522 or 524
+       429, 500, 502, 503, 504, 522 or 524; or a batch stopped at one of its
+       limits and the same command goes on
     5  a checksum is not what it should be
     6  the disk: no space, no permission
-    7  some items of a batch failed
-    8  the directory or a file in it is in use, or the directory is not ours
+    7  some links of a batch failed, or were evicted before it ended
+    8  the directory, a file in it or a job is in use, or the directory is not
+       ours; the job is another one's, or its list was changed
     9  the server refused: it answered 401, 403 or 407
   126  the operating system does not execute the file (dlm exec)
   130  interrupted (Ctrl-C)
@@ -119,11 +123,15 @@ func singleCode(err error) int {
 		return codeOK
 	case isBrokenPipe(err):
 		return codeFailure
-	case isUsage(err):
+	case isUsage(err), errors.Is(err, batch.ErrNotList):
 		return codeUsage
+	case isIncomplete(err):
+		return codeSomeFailed
+	case isLimited(err):
+		return codeTemporary
 	case isNotStarted(err):
 		return codeNoProgram
-	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat), errors.Is(err, dlmanager.ErrInUse):
+	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat), errors.Is(err, dlmanager.ErrInUse), isOtherJob(err):
 		return codeNotOurs
 	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict):
 		return codeChecksum

@@ -113,7 +113,7 @@ func (g *getCommand) open(urls []string) (*plan, *dlmanager.DownloadManager, err
 	if err != nil {
 		return nil, nil, err
 	}
-	opts, err := g.options()
+	opts, err := g.options(dlmanager.Hooks{LimitExceeded: g.warnOfLimit, Retrying: g.warnOfRetry, Stale: g.warnOfStale})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -136,7 +136,7 @@ func (g *getCommand) close(m *dlmanager.DownloadManager) {
 	}
 }
 
-func (g *getCommand) options() ([]dlmanager.Option, error) {
+func (g *getCommand) options(hooks dlmanager.Hooks) ([]dlmanager.Option, error) {
 	opts, err := g.transfer.options()
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (g *getCommand) options() ([]dlmanager.Option, error) {
 	}
 	opts = append(opts,
 		dlmanager.WithMode(g.placing.mode()),
-		dlmanager.WithHooks(dlmanager.Hooks{LimitExceeded: g.warnOfLimit, Retrying: g.warnOfRetry, Stale: g.warnOfStale}),
+		dlmanager.WithHooks(hooks),
 	)
 	if g.output.verbose {
 		handler := slog.NewTextHandler(g.ui, &slog.HandlerOptions{Level: slog.LevelDebug})
@@ -172,7 +172,7 @@ func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager,
 		j.download = m.Download(j.url, j.name, g.fresh.once()...)
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
-	show := g.follow(p.jobs)
+	show := g.follow(newBoard(p.jobs, time.Now()).look)
 	// Copies are bounded as downloads are: they compete for the same disk.
 	placing := make(chan struct{}, g.transfer.parallel.n)
 	var wg sync.WaitGroup

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/dlmanager/dlmanager"
+	"github.com/dlmanager/dlmanager/batch"
 )
 
 // hintFor says what a person can do about err, "" if there is nothing.
@@ -41,6 +42,12 @@ func hintFor(err error) string {
 		return "without --offline it is fetched"
 	}
 	switch {
+	case errors.Is(err, batch.ErrListChanged):
+		return "--accept-changes goes on with the list as it is now; --restart begins anew, and what is there is not fetched again"
+	case errors.Is(err, batch.ErrInUse):
+		return "another run has it: wait for that, or name another directory with --job DIR"
+	case isOtherJob(err):
+		return "--restart begins anew, and what is there is not fetched again; --job DIR names another directory"
 	case errors.Is(err, dlmanager.ErrNotCacheDir):
 		return "--adopt makes it a cache with all that is in it; --cache-dir DIR takes another directory"
 	case errors.Is(err, dlmanager.ErrNameTaken), errors.Is(err, dlmanager.ErrInvalidName):

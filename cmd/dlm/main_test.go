@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"requests": countRequests,
 			"lease":    leaseFile,
 			"used":     setLastUse,
+			"envsubst": expandFile,
 		},
 	})
 }
@@ -148,6 +149,15 @@ func countRequests(ts *testscript.TestScript, neg bool, args []string) {
 	if got := ts.Value(originKey{}).(*testorigin.Origin).Count(args[0]); got != want {
 		ts.Fatalf("%d requests for %s, want %d", got, args[0], want)
 	}
+}
+
+// expandFile puts the variables of the script into a file: envsubst FILE
+func expandFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envsubst FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o666))
 }
 
 // leaseFile keeps a file of the cache open until the script ends: lease NAME

@@ -32,7 +32,8 @@ type view struct {
 	current int64
 	total   int64 // -1: not known
 	rate    float64
-	widest  int // the width of the widest label, on a screen
+	widest  int        // the width of the widest label, on a screen
+	batch   *batchView // of a batch; nil: the files' own sizes say how far it is
 }
 
 // row is one running download.
@@ -199,10 +200,10 @@ type follower struct {
 // costs more than it tells.
 const lookEvery = 200 * time.Millisecond
 
-// follow shows the jobs until end is called.
-func (g *getCommand) follow(jobs []*job) *follower {
+// follow shows what look sees until end is called. It calls look from one
+// goroutine.
+func (g *getCommand) follow(look func(now time.Time) view) *follower {
 	f := &follower{display: g.chooseDisplay(), stop: make(chan struct{}), over: make(chan struct{})}
-	b := newBoard(jobs, time.Now())
 	go func() {
 		defer close(f.over)
 		ticks := time.NewTicker(lookEvery)
@@ -210,9 +211,9 @@ func (g *getCommand) follow(jobs []*job) *follower {
 		for {
 			select {
 			case now := <-ticks.C:
-				f.display.show(b.look(now))
+				f.display.show(look(now))
 			case <-f.stop:
-				f.display.end(b.look(time.Now()))
+				f.display.end(look(time.Now()))
 				return
 			}
 		}

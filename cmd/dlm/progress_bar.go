@@ -93,7 +93,10 @@ func barLines(v view, width int) []string {
 	for _, r := range v.running {
 		lines = append(lines, c.line(r.label, r.current, r.total, r.rate, waitsFor(r)))
 	}
-	if v.files > 1 || len(lines) == 0 {
+	switch {
+	case v.batch != nil:
+		lines = append(lines, c.batchLine(v))
+	case v.files > 1 || len(lines) == 0:
 		lines = append(lines, c.line(counts(v), v.current, v.total, v.rate, ""))
 	}
 	return lines

@@ -33,6 +33,9 @@ func (d *plainDisplay) end(v view) {
 
 // plainLine is a view in one line.
 func plainLine(v view) string {
+	if v.batch != nil {
+		return counts(v) + ": " + v.batch.amounts(v)
+	}
 	if v.files == 1 && len(v.running) == 1 {
 		r := v.running[0]
 		return r.label + ": " + amounts(r.current, r.total, r.rate, waitsFor(r))

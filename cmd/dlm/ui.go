@@ -97,6 +97,13 @@ func (u *ui) failed(what string, err error) {
 	u.hint(hintFor(err))
 }
 
+// advise says what can be done about what was said.
+func (u *ui) advise(text string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.hint(text)
+}
+
 // hint needs mu.
 func (u *ui) hint(text string) {
 	if text == "" || u.hinted[text] {
@@ -138,7 +145,7 @@ func isSaid(err error) bool {
 	_, fetched := errors.AsType[*fetchError](err)
 	_, signalled := errors.AsType[*stopped](err)
 	_, ended := errors.AsType[*programEnded](err)
-	return fetched || signalled || ended || isBrokenPipe(err)
+	return fetched || isIncomplete(err) || isLimited(err) || signalled || ended || isBrokenPipe(err)
 }
 
 // describe puts an error into one line. Many errors name the URL themselves.

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dlmanager/dlmanager"
+	"github.com/dlmanager/dlmanager/batch"
+)
+
+const batchLong = `Fetch all links of a list into the cache. The list is a text with a link on each
+line, behind which the name in the cache and a checksum may stand:
+
+  # a comment
+  https://example.com/a.tgz
+  https://example.com/b.tgz tools/b.tgz sha256:…
+  {"url": "https://example.com/c", "name": "my c", "mirrors": ["https://…"]}
+
+Stop it at any time, with Ctrl-C or a kill: the same command goes on. What fails
+stops nothing; --retry-failed tries it again. Lines may be added to the list at
+its end, also between two calls.
+
+What is done and what failed is kept in a job: --job DIR, or .dlm/jobs in the
+cache directory, one for each list, -o and --layout. A job that ended without failures
+is removed. A list from stdin (-) has a job only with --job.`
+
+const batchExamples = `  # Fetch all of a list; after a stop or a kill, the same command goes on
+  dlm batch links.txt
+
+  # Put copies into a directory, as DIR/HOST/PATH; the cache may be smaller than
+  # the list
+  dlm batch -o mirror/ links.txt
+
+  # What failed again, and what came of each link
+  dlm batch --retry-failed --report report.jsonl links.txt
+
+  # For an hour, with 16 files at once and 2 of one host
+  dlm batch -j 16 --per-host 2 --max-time 1h links.txt`
+
+// batchCommand is one call of "dlm batch".
+type batchCommand struct {
+	getCommand
+	flags batchFlags
+}
+
+func newBatchCommand(u *ui) *cobra.Command {
+	b := &batchCommand{getCommand: getCommand{ui: u}}
+	cmd := &cobra.Command{
+		Use:     "batch [flags] FILE|-",
+		Short:   "Fetch a list of links, and go on after a stop",
+		Long:    batchLong,
+		Example: batchExamples,
+		Args:    oneList,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return b.run(cmd.Context(), args[0])
+		},
+	}
+	flags := newFlagSet(cmd.Flags())
+	b.flags.register(flags, &b.placing)
+	b.cache.register(flags)
+	b.fresh.register(flags)
+	b.transfer.register(flags)
+	b.output.registerProgress(flags)
+	b.flags.adapt(&b.getCommand)
+	usageByGroup(cmd, flags)
+	completeValues(cmd)
+	return cmd
+}
+
+func oneList(_ *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return &usageError{"dlm batch takes one list", "dlm batch links.txt fetches its links, and - reads them from stdin; see dlm batch --help"}
+}
+
+func (b *batchCommand) run(ctx context.Context, list string) error {
+	b.ui.setQuiet(b.output.quiet)
+	r := &batchRun{batchCommand: b}
+	if err := r.prepare(list); err != nil {
+		return err
+	}
+	defer r.list.Close() // read-only: nothing to lose
+	m, err := dlmanager.NewDownloadManager(r.dir, r.opts...)
+	if err != nil {
+		return err
+	}
+	defer b.close(m)
+	r.m = m
+	if err := r.openJob(); err != nil {
+		return err
+	}
+	return errors.Join(r.work(ctx), r.job.Close())
+}
+
+// batchRun is the work of one call.
+type batchRun struct {
+	*batchCommand
+	dir      string // of the cache
+	opts     []dlmanager.Option
+	target   string // absolute path that copies go below; "": none are made
+	jobDir   string // "": nothing is kept
+	listPath string // absolute; "": stdin
+	list     *batch.LinkList
+	stdin    *cancelableReader // nil: the list is a file
+	naming   batch.Naming
+	m        *dlmanager.DownloadManager
+	job      *batch.Job
+	report   *batchReport
+	evicted  evictions
+	landed   received
+	show     *follower
+}
+
+// prepare checks all that can be wrong with the call before it touches the disk.
+func (r *batchRun) prepare(list string) error {
+	var err error
+	if err = r.flags.check(&r.placing); err != nil {
+		return err
+	}
+	if err = r.fresh.check(); err != nil {
+		return err
+	}
+	if r.dir, err = r.cache.locate(); err != nil {
+		return err
+	}
+	r.flags.settle(&r.transfer)
+	r.opts, err = r.options(dlmanager.Hooks{LimitExceeded: r.warnOfLimit, Stale: r.warnOfStale, Evicted: r.evicted.evict})
+	if err != nil {
+		return err
+	}
+	r.naming = batch.Tree
+	if r.flags.layout.word == layoutFlat {
+		r.naming = batch.Flat
+	}
+	if err = r.locate(list); err != nil {
+		return err
+	}
+	return r.openList(list)
+}
+
+// openList opens the list, so that a path that leads to none costs nothing.
+func (r *batchRun) openList(list string) error {
+	if list == fromStdin {
+		r.stdin = newCancelableReader(os.Stdin)
+		r.list = batch.NewLinkList(r.stdin, "stdin")
+		return nil
+	}
+	l, err := batch.OpenLinkList(list)
+	if err != nil {
+		return &usageError{text: "the list cannot be read: " + err.Error()}
+	}
+	r.list = l
+	return nil
+}
+
+// work fetches what there is to fetch, and says what came of it.
+func (r *batchRun) work(ctx context.Context) error {
+	before := r.job.Stats()
+	var err error
+	if r.report, err = openReport(r.flags.report, before.Links > 0, r.ui.out); err != nil {
+		return err
+	}
+	if r.flags.retryFailed {
+		if _, err := r.job.RetryFailed(); err != nil {
+			return errors.Join(err, r.report.close())
+		}
+	}
+	ended, err := r.fetch(ctx, before)
+	if err = errors.Join(err, r.report.close()); err == nil {
+		return r.conclude(ctx, ended)
+	}
+	if r.show != nil { // something was done
+		r.summarize(ended, r.job.Stats(), r.evicted.counted())
+	}
+	return err
+}
+
+// fetch runs the job until it is done or was stopped. A list in a file is read
+// before; what stdin brings is fetched while it comes.
+func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Report, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	add := r.job.AddList
+	if r.flags.acceptChanges {
+		add = r.job.AcceptList
+	}
+	added := make(chan error, 1)
+	if r.stdin == nil {
+		if _, err := add(ctx, r.list); err != nil {
+			return batch.Report{Reason: batch.ReasonStopped}, unlessEnded(ctx, err)
+		}
+		added <- nil
+		r.noteResumed(before)
+	} else {
+		go func() { _, err := add(ctx, r.list); added <- err }()
+		<-r.stdin.begun // the job knows by now that links may come
+	}
+	r.show = r.follow(newBatchBoard(r.job, r.m, &r.landed, time.Now()).look)
+	ended, err := r.job.Run(ctx, r.m, r.limits(), r.told(stop), r.runOptions()...)
+	r.show.end()
+	if r.stdin != nil {
+		r.stdin.cancel()
+	}
+	if failed := <-added; err == nil && ended.Reason == batch.ReasonDone {
+		err = failed
+	}
+	if early, ok := errors.AsType[*earlyEnd](context.Cause(ctx)); ok && err == nil {
+		err = early
+	}
+	return ended, err
+}
+
+// unlessEnded is err, or nil if it only says that ctx has ended.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (r *batchRun) limits() batch.Limits {
+	return batch.Limits{
+		Time: time.Duration(r.transfer.maxTime), Files: r.flags.maxFiles.n,
+		Bytes: int64(r.flags.maxBytes), Errors: r.flags.maxErrors.n,
+	}
+}
+
+func (r *batchRun) runOptions() []batch.Option {
+	opts := []batch.Option{
+		batch.WithDrain(time.Duration(r.flags.drain)),
+		batch.WithDownload(r.fresh.once()...),
+	}
+	if r.target != "" {
+		opts = append(opts, batch.WithThen(r.placeCopy))
+	}
+	return opts
+}
+
+// earlyEnd is why a batch stops by itself: no space is left, for which one link after
+// the other would fail, or the report cannot be written.
+type earlyEnd struct{ error }
+
+func (e *earlyEnd) Unwrap() error { return e.error }
+
+// told returns what is done with each outcome.
+func (r *batchRun) told(stop context.CancelCauseFunc) func(batch.Outcome[batch.Link]) {
+	return func(o batch.Outcome[batch.Link]) {
+		if o.State != batch.Failed && !o.There() {
+			return // it comes again
+		}
+		r.landed.add(o.Result.WireBytes)
+		if o.There() && r.target == "" {
+			r.evicted.land(o.Path)
+		}
+		j := r.outcomeJob(&o)
+		r.show.finished(j)
+		if err := r.report.write(j, o.Line); err != nil {
+			stop(&earlyEnd{err})
+		}
+		if o.Err != nil && isDisk(o.Err) && isNoSpace(o.Err) {
+			stop(&earlyEnd{o.Err})
+		}
+	}
+}

@@ -1,0 +1,125 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
+)
+
+// batchList writes a list of files that the origin has, and of one that never ends
+// while held is open.
+func batchList(t *testing.T, o *testorigin.Origin, files int) (list string) {
+	t.Helper()
+	var text strings.Builder
+	for i := range files {
+		fmt.Fprintln(&text, o.Serve(fmt.Sprintf("/file%d", i), fmt.Appendf(nil, "content %d", i)))
+	}
+	fmt.Fprintln(&text, o.ServeSize("/stuck", 1<<20, testorigin.Sequence(testorigin.SilentAfter(1000), testorigin.OK())))
+	list = filepath.Join(t.TempDir(), "links.txt")
+	require.NoError(t, os.WriteFile(list, []byte(text.String()), 0o666))
+	return list
+}
+
+// again returns the same command once more, in the same cache.
+func again(cmd *exec.Cmd) *exec.Cmd {
+	next := exec.Command("dlm", cmd.Args[1:]...)
+	next.Env = cmd.Env
+	return next
+}
+
+func TestStoppedBatchGoesOn(t *testing.T) {
+	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGKILL: -1} {
+		t.Run(sig.String(), func(t *testing.T) {
+			o := testorigin.New(t)
+			list := batchList(t, o, 20)
+			cmd, cache := dlm(t, "batch", "-j", "2", "--drain", "50ms", list)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			require.NoError(t, cmd.Start())
+			<-o.Arrived("/stuck", 1) // all before it have begun
+			require.NoError(t, cmd.Process.Signal(sig))
+			require.Equal(t, code, exitCodeOf(t, cmd.Wait()), stderr.String())
+			if sig != syscall.SIGKILL {
+				require.Regexp(t, `dlm: stopped \(stopped\), \d+ left: the same command goes on\n\z`, stderr.String())
+			}
+			before := map[string]int{}
+			for i := range 18 { // beside those that were on their way
+				path := fmt.Sprintf("/file%d", i)
+				before[path] = o.Count(path)
+			}
+
+			cmd = again(cmd)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+			require.Contains(t, string(out), "dlm: going on: ")
+			require.Contains(t, string(out), " 0 failed\n")
+			for path, n := range before {
+				require.Equal(t, n, o.Count(path), path)
+			}
+			require.Equal(t, 2, o.Count("/stuck"))
+			requireNoPartials(t, cache)
+			jobs, err := filepath.Glob(filepath.Join(cache, ".dlm", "jobs", "*"))
+			require.NoError(t, err)
+			require.Empty(t, jobs)
+		})
+	}
+}
+
+func TestDrainLetsDownloadsEnd(t *testing.T) {
+	o := testorigin.New(t)
+	release := make(chan struct{})
+	url := o.ServeSize("/held", 1<<20, testorigin.Gate(release))
+	list := filepath.Join(t.TempDir(), "links.txt")
+	require.NoError(t, os.WriteFile(list, []byte(url+"\n"), 0o666))
+	cmd, _ := dlm(t, "batch", "--drain", "1h", list)
+	stderr, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	<-o.Arrived("/held", 1)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	said := make([]byte, 16)
+	_, err = stderr.Read(said) // the signal was heard
+	require.NoError(t, err)
+	close(release)
+	rest := new(bytes.Buffer)
+	_, err = rest.ReadFrom(stderr)
+	require.NoError(t, err)
+	require.Equal(t, 0, exitCodeOf(t, cmd.Wait()), rest.String())
+	require.Contains(t, rest.String(), "1 link: 1 fetched")
+}
+
+func TestSecondRunOnOneJobIsRefused(t *testing.T) {
+	o := testorigin.New(t)
+	list := batchList(t, o, 0)
+	cmd, _ := dlm(t, "batch", list)
+	require.NoError(t, cmd.Start())
+	<-o.Arrived("/stuck", 1)
+	out, err := again(cmd).CombinedOutput()
+	require.Equal(t, 8, exitCodeOf(t, err))
+	require.Contains(t, string(out), fmt.Sprintf("is in use by process %d", cmd.Process.Pid))
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+}
+
+func TestBatchHearsASignalWhileItReadsStdin(t *testing.T) {
+	cmd, _ := dlm(t, "batch", "-")
+	stdin, err := cmd.StdinPipe() // never closed: more links may come
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	const moreThanAPipeHolds = 1 << 20
+	_, err = stdin.Write(bytes.Repeat([]byte("# nothing\n"), moreThanAPipeHolds/10)) // it reads
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, 143, exitCodeOf(t, cmd.Wait()))
+}
