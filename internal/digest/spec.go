@@ -113,6 +113,9 @@ func parseURL(text, scheme string) (Spec, error) {
 		return Spec{}, fmt.Errorf("a checksum file cannot be fetched by %.*q: use an http or https URL", longestName, scheme)
 	}
 	u, err := url.Parse(text)
+	if err == nil {
+		_, err = url.Parse(u.String()) // a zone of an address may have what cannot be written
+	}
 	if err != nil || u.Hostname() == "" {
 		return Spec{}, fmt.Errorf("not a URL of a checksum file: write %s://host/path, and what is special in it as %%XX", scheme)
 	}
