@@ -51,7 +51,7 @@ func TestStoppedBatchGoesOn(t *testing.T) {
 			require.NoError(t, cmd.Process.Signal(sig))
 			require.Equal(t, code, exitCodeOf(t, cmd.Wait()), stderr.String())
 			if sig != syscall.SIGKILL {
-				require.Regexp(t, `dlm: stopped \(stopped\), \d+ left: the same command goes on\n\z`, stderr.String())
+				require.Regexp(t, `dlm: stopped, \d+ left: the same command goes on\n\z`, stderr.String())
 			}
 			before := map[string]int{}
 			for i := range 18 { // beside those that were on their way

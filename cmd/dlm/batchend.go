@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dlmanager/dlmanager/batch"
 )
@@ -98,7 +99,11 @@ func (r *batchRun) summarize(ended batch.Report, stats batch.JobStats, evicted i
 	if r.jobDir == "" {
 		goesOn = "the same list again fetches only what is not there"
 	}
-	r.ui.note("stopped (%s), %d left: %s", ended.Reason, stats.Left, goesOn)
+	why := ""
+	if ended.Reason != batch.ReasonStopped {
+		why = fmt.Sprintf(" (%s)", ended.Reason)
+	}
+	r.ui.note("stopped%s, %d left: %s", why, stats.Left, goesOn)
 }
 
 // sayFailures names the first of what failed.
@@ -115,7 +120,7 @@ func (r *batchRun) sayFailures(stats batch.JobStats) error {
 			break
 		}
 		said++
-		r.ui.failed(r.placeOf(&f), errors.New(f.Reason))
+		r.ui.failed(r.placeOf(&f), errors.New(strings.TrimPrefix(f.Reason, f.URL+": ")))
 	}
 	if more := stats.Failed - said; more > 0 {
 		r.ui.note("and %d more; --report FILE gets all", more)

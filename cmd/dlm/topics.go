@@ -86,6 +86,9 @@ begins with "dlm: hint: " says what can be done about the line before it.
   none     nothing
   auto     bar on a terminal, else plain; none with -q
 
+dlm batch writes nothing to stdout. What its --report gets (- is stdout) are
+objects with "line", the link's line in the list, before the keys of --json.
+
 There are no colours, so NO_COLOR has nothing to switch off.`
 
 // environmentHelp lists the variables of all commands.
