@@ -165,27 +165,34 @@ func (e *maxTimeError) Error() string {
 	return fmt.Sprintf("not done within %s", shortDuration(e.limit))
 }
 
-// fetchAll runs all jobs side by side and returns what failed, which it has said
-// by then.
+// fetchAll runs all jobs of the plan side by side and returns what failed, which it
+// has said by then.
 func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager, p *plan) error {
-	for _, j := range p.jobs {
-		j.download = m.Download(j.url, j.name, g.fresh.once()...)
+	return g.fetchJobs(ctx, m, p.jobs, g.place)
+}
+
+// placer puts a file that has come where it is wanted.
+type placer func(context.Context, *dlmanager.DownloadManager, *job) error
+
+func (g *getCommand) fetchJobs(ctx context.Context, m *dlmanager.DownloadManager, jobs []*job, place placer) error {
+	for _, j := range jobs {
+		j.download = m.Download(j.url, j.name, append(g.fresh.once(), j.opts...)...)
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
-	show := g.follow(newBoard(p.jobs, time.Now()).look)
+	show := g.follow(newBoard(jobs, time.Now()).look)
 	// Copies are bounded as downloads are: they compete for the same disk.
 	placing := make(chan struct{}, g.transfer.parallel.n)
 	var wg sync.WaitGroup
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		wg.Go(func() {
-			g.finish(ctx, m, j, placing)
+			g.finish(ctx, j, placing, func() error { return place(ctx, m, j) })
 			show.finished(j)
 		})
 	}
 	wg.Wait()
 	show.end()
 	var failed fetchErrors
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		if j.err != nil {
 			failed = append(failed, &fetchError{j.err})
 		}
@@ -197,11 +204,11 @@ func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager,
 }
 
 // finish waits for a job's download, places its file, and says what went wrong.
-func (g *getCommand) finish(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) {
+func (g *getCommand) finish(ctx context.Context, j *job, placing chan struct{}, place func() error) {
 	err := j.download.Wait()
 	if err == nil {
 		placing <- struct{}{}
-		err = g.place(ctx, m, j)
+		err = place()
 		<-placing
 	}
 	if errors.Is(err, dlmanager.ErrInterrupted) && ctx.Err() != nil {
@@ -212,9 +219,9 @@ func (g *getCommand) finish(ctx context.Context, m *dlmanager.DownloadManager, j
 	_, signalled := errors.AsType[*stopped](err)
 	switch {
 	case err == nil && !j.result.Verified:
-		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", dlmanager.RedactURL(j.url))
+		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", j.subject())
 	case err != nil && !signalled && !isBrokenPipe(err):
-		g.ui.failed(dlmanager.RedactURL(j.url), withKept(err, j.result.Kept))
+		g.ui.failed(j.subject(), withKept(err, j.result.Kept))
 	}
 }
 

@@ -22,6 +22,8 @@ type job struct {
 	name   string // in the cache
 	label  string // what people see while it runs
 	target string // absolute path of the copy; "": none, toStdout: written there
+	about  string // what messages begin with; "": the URL without secrets
+	opts   []dlmanager.DownloadOption
 
 	download *dlmanager.Download
 	over     atomic.Bool // all below stands
@@ -193,6 +195,14 @@ func (p *plan) setLabels() {
 			j.label = j.name
 		}
 	}
+}
+
+// subject is what messages about the job begin with.
+func (j *job) subject() string {
+	if j.about != "" {
+		return j.about
+	}
+	return dlmanager.RedactURL(j.url)
 }
 
 // seconds is how long the download took.
