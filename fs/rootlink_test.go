@@ -21,7 +21,9 @@ func TestLinksOfARootStayInIt(t *testing.T) {
 	require.NoError(t, afero.WriteFile(fsys, "file", []byte("inside"), 0o666))
 	require.NoError(t, links.SymlinkIfPossible("file", "inner"))
 	require.NoError(t, links.SymlinkIfPossible(outside, "outer"))
-	require.NoError(t, fsys.(interface{ LinkIfPossible(target, name string) error }).LinkIfPossible("file", "twin"))
+	require.NoError(t, fsys.(interface {
+		LinkIfPossible(target, name string) error
+	}).LinkIfPossible("file", "twin"))
 
 	for _, name := range []string{"inner", "twin"} {
 		content, err := afero.ReadFile(fsys, name)
@@ -33,5 +35,7 @@ func TestLinksOfARootStayInIt(t *testing.T) {
 	require.Equal(t, outside, target)
 	_, err = fsys.Open("outer")
 	require.Error(t, err)
-	require.Error(t, fsys.(interface{ LinkIfPossible(target, name string) error }).LinkIfPossible("../x", "y"))
+	require.Error(t, fsys.(interface {
+		LinkIfPossible(target, name string) error
+	}).LinkIfPossible("../x", "y"))
 }

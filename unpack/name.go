@@ -43,7 +43,10 @@ func cleanPath(name string) (string, error) {
 		return ".", nil
 	}
 	clean := strings.Join(parts, "/")
-	return clean, checkPath(clean)
+	if err := checkPath(clean); err != nil {
+		return "", fmt.Errorf("its name cannot be used: %w", err)
+	}
+	return clean, nil
 }
 
 // isDrive reports whether Windows takes the path for one on a drive.
@@ -66,7 +69,11 @@ func checkPath(path string) error {
 	// Below a folder, so that the names that the cache keeps for itself are free.
 	_, err := fs.CleanName("x/" + path)
 	if named, ok := errors.AsType[*fs.NameError](err); ok {
-		return errors.New("its name cannot be used: " + named.Reason)
+		reason := named.Reason // ends in advice for who chooses the name
+		if end := strings.LastIndex(reason, "; "); end > 0 {
+			reason = reason[:end]
+		}
+		return errors.New(reason)
 	}
 	return err
 }
