@@ -90,6 +90,7 @@ type downloadConfig struct {
 	strategy    RequestStrategy
 	priority    int
 	netrc       string // "": none
+	archive     string // what keeps the archive of a directory; "": nothing
 	terms
 	reading *semaphore // of all files of the manager that are read again; nil: no bound
 }

@@ -1,0 +1,238 @@
+package dlmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
+)
+
+// work makes the directory, or finds that another process has. held is the
+// directory, open.
+func (f *dirFlight) work() (result Result, held *Dir, err error) {
+	stamp, held, err := f.claim()
+	if err != nil || held != nil {
+		if held != nil {
+			result = held.result
+			result.Origin = OriginJoined
+		}
+		return result, held, err
+	}
+	defer stamp.Cancel()
+	if held, err = f.ask.open(f.ctx); !errors.Is(err, errLostRace) {
+		if held != nil {
+			result = held.result
+		}
+		return result, held, err
+	}
+	result, err = f.make(stamp)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	held, _, err = f.ask.openAny(f.ctx)
+	if held != nil {
+		held.result = result
+	}
+	return result, held, err
+}
+
+// claim returns the right to make the directory, as soon as nobody else has it, or
+// the directory, if whoever had it has made it. Who shows no sign of life for the
+// stall time-out is frozen: then it is made a second time, beside his.
+func (f *dirFlight) claim() (*fs.Partial, *Dir, error) {
+	a := f.ask
+	if err := a.m.house.awaitTidied(f.ctx); err != nil {
+		return nil, nil, err
+	}
+	spot, stall := a.m.dir.TreeSpot(a.name), a.probe.cfg.stall
+	var pulse fs.Pulse
+	felt := time.Now()
+	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+		stamp, err := spot.Create(0o666, nil)
+		if !errors.Is(err, fs.ErrHeld) {
+			return stamp, nil, err
+		}
+		if p := spot.Pulse(); p != pulse {
+			pulse, felt = p, time.Now()
+		}
+		if stall > 0 && time.Since(felt) > max(stall, 2*beatTime) {
+			a.m.cfg.defaults.logger.Warn("who makes the directory shows no sign of life, it is made a second time", "name", a.name)
+			stamp, err = spot.CreateApart(0o666)
+			return stamp, nil, err
+		}
+		if err := sleep(f.ctx, pause); err != nil {
+			return nil, nil, err
+		}
+		if dir, err := a.open(f.ctx); !errors.Is(err, errLostRace) {
+			return nil, dir, err
+		}
+	}
+}
+
+// make fetches the archive and fills the directory from it.
+func (f *dirFlight) make(stamp *fs.Partial) (Result, error) {
+	a := f.ask
+	filling, err := a.m.dir.BeginTree(a.name, stamp)
+	if err != nil {
+		return Result{}, err
+	}
+	defer filling.Cancel()
+	stop := f.beat(filling)
+	defer stop()
+	archive, result, err := a.fetch(f.ctx, f.report)
+	if err != nil {
+		if a.mayUseOld(f.ctx, err) {
+			result.Stale, result.Origin = err, OriginCached
+			return result, nil
+		}
+		return Result{}, err
+	}
+	defer archive.Close()
+	entry := a.entryOf(archive)
+	if !a.isStill(f.ctx, entry) {
+		if err := f.fill(filling, archive, entry, stop); err != nil {
+			return Result{}, err
+		}
+	}
+	a.dropArchive(archive)
+	return result, nil
+}
+
+// beat shows that somebody is at work, until stop is called.
+func (f *dirFlight) beat(filling *fs.Filling) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for n := 0; ; n++ {
+			_ = filling.Pulse(fmt.Appendf(nil, `{"pid":%d,"beat":%s}`, os.Getpid(), strconv.Itoa(n))) // economy only
+			if sleep(ctx, beatTime) != nil {
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-over
+	}
+}
+
+// entryOf returns what is remembered of the archive.
+func (a *dirAsk) entryOf(archive *File) fs.Entry {
+	if info, err := a.m.dir.Stat(a.archive); err == nil && info.Size == archive.Size() {
+		if e, ok := a.m.dir.Entry(a.archive, info); ok {
+			return e
+		}
+	}
+	return fs.Entry{Size: archive.Size()}
+}
+
+// isStill reports whether the directory that is there is from this archive, which is
+// the current one: then it is not filled again.
+func (a *dirAsk) isStill(ctx context.Context, archive fs.Entry) bool {
+	if a.probe.cfg.force {
+		return false
+	}
+	dir, info, err := a.openAny(ctx)
+	if err != nil {
+		return false
+	}
+	defer dir.file.Close() // read-only: nothing to lose
+	e := archiveEntry(dir.tree, info)
+	return e.CRC32C == archive.CRC32C && e.Size == archive.Size && e.Digests == archive.Digests &&
+		a.probe.currentCheck().provenBy(e) == proven && a.m.dir.RenewTree(a.id, time.Now()) == nil
+}
+
+// mayUseOld reports whether the directory that is there may be used although its
+// archive could not be fetched.
+func (a *dirAsk) mayUseOld(ctx context.Context, failure error) bool {
+	if !a.probe.cfg.staleIfError || a.probe.cfg.force || !isOutage(failure) {
+		return false
+	}
+	dir, info, err := a.openAny(ctx)
+	if err != nil {
+		return false
+	}
+	defer dir.file.Close() // read-only: nothing to lose
+	if a.probe.currentCheck().provenBy(archiveEntry(dir.tree, info)) != proven {
+		return false
+	}
+	a.m.cfg.defaults.logger.Warn("the origin could not be asked, the directory that is there is used", "name", a.name, "error", failure)
+	return true
+}
+
+// fill fills the directory, and gives it its place. Room is made for what is written
+// before it is.
+func (f *dirFlight) fill(filling *fs.Filling, archive *File, entry fs.Entry, stop func()) error {
+	a, m := f.ask, f.ask.m
+	room, err := m.reserve(f.ctx, a.probe, 0)
+	if err != nil {
+		return err
+	}
+	defer room.release()
+	into := filling.Gate(func(total int64) error { return f.grow(room, total) })
+	if err := a.runFiller(f.ctx, archive, into); err != nil {
+		return err
+	}
+	mode := a.probe.cfg.sync
+	survey, err := filling.Survey(f.ctx, mode)
+	if err == nil {
+		err = f.grow(room, survey.Bytes)
+	}
+	if err != nil {
+		return fmt.Errorf("fill %q: %w", a.name, err)
+	}
+	stop() // nobody but who lands it writes to the stamp any more
+	if err := filling.Land(a.treeOf(entry, survey), mode); err != nil {
+		return fmt.Errorf("directory %q: %w", a.name, err)
+	}
+	m.cfg.defaults.logger.Info("directory filled", "name", a.name, "bytes", survey.Bytes, "files", survey.Files)
+	m.house.added.Store(true)
+	id, retired := filling.ID()
+	if _, info, err := m.dir.StatTree(retired); retired != "" && err == nil {
+		m.limit.add(m.shelf, retired, info.Size, info.LastUse)
+	}
+	room.land(id, survey.Bytes, time.Now(), -1)
+	return nil
+}
+
+// grow makes room for so many bytes in all.
+func (f *dirFlight) grow(room *room, total int64) error {
+	if f.ctx.Err() != nil {
+		return context.Cause(f.ctx)
+	}
+	if limit, fits := f.ask.m.limit.fits(total); !fits {
+		return fmt.Errorf("%w: the directory would have more than the %d bytes that the whole cache may: raise its limit", ErrTooLarge, limit)
+	}
+	return room.grow(f.ctx, total)
+}
+
+// treeOf is what is remembered of the directory.
+func (a *dirAsk) treeOf(archive fs.Entry, s fs.Survey) fs.Tree {
+	t := fs.Tree{
+		Name: a.name, URL: RedactURL(a.raw), Bytes: s.Bytes, Files: s.Files, CRC32C: s.CRC32C,
+		Archive: fs.Archive{
+			Size: archive.Size, CRC32C: archive.CRC32C, Digests: archive.Digests, Unproven: archive.Unproven,
+		},
+	}
+	t.SetIdentity(identity(a.probe.url), archive.CheckedBy)
+	return t
+}
+
+// dropArchive removes the archive, which nobody needs any more.
+func (a *dirAsk) dropArchive(archive *File) {
+	if a.keeps {
+		return
+	}
+	err := archive.Close()
+	if err == nil {
+		err = a.m.removeFile(a.archive)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		a.m.cfg.defaults.logger.Warn("archive is not removed, it goes when its turn comes", "name", a.archive, "error", err)
+	}
+}

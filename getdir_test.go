@@ -1,0 +1,673 @@
+package dlmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/spf13/afero"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/testorigin"
+)
+
+// spread is a Filler: the archive becomes bin/tool, with some more around it.
+func spread(_ context.Context, archive *File, into afero.Fs) error {
+	if err := into.MkdirAll("bin", 0o777); err != nil {
+		return err
+	}
+	tool, err := into.OpenFile("bin/tool", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o777)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(tool, archive); err != nil {
+		return errors.Join(err, tool.Close())
+	}
+	if err := tool.Close(); err != nil {
+		return err
+	}
+	if runtime.GOOS != "windows" {
+		if err := into.(afero.Symlinker).SymlinkIfPossible("bin/tool", "tool"); err != nil {
+			return err
+		}
+	}
+	for i := range 10 {
+		folder := fmt.Sprintf("doc/%d", i)
+		if err := errors.Join(into.MkdirAll(folder, 0o777), afero.WriteFile(into, folder+"/page", []byte("text"), 0o666)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counted is a Filler that counts how often it is called.
+func counted(fill Filler) (Filler, *atomic.Int32) {
+	var n atomic.Int32
+	return func(ctx context.Context, archive *File, into afero.Fs) error {
+		n.Add(1)
+		return fill(ctx, archive, into)
+	}, &n
+}
+
+// spreadSize is how many bytes spread makes of an archive.
+func spreadSize(archive string) int64 { return int64(len(archive)) + 10*4 }
+
+// requireTidy asserts that in the folder of the directories is what belongs to
+// so many of them, and nothing else; and that no archive is left.
+func requireTidy(t testing.TB, dir string, trees int) {
+	t.Helper()
+	names := treeNames(t, dir)
+	require.Len(t, names, 2*trees, "%v", names)
+	require.NoDirExists(t, filepath.Join(dir, archiveDir))
+}
+
+func treeNames(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, ".dlm", "trees"))
+	if !os.IsNotExist(err) {
+		require.NoError(t, err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestADirectoryIsFilledOnceAndThenThere(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	fill, fills := counted(spread)
+	var path string
+	for i, origin := range []Origin{OriginFetched, OriginCached, OriginCached} {
+		m := managerAt(t, dir)
+		d, err := m.GetDir(t.Context(), url, "tools", fill)
+		require.NoError(t, err)
+		assert.Equal(t, origin, d.Result().Origin)
+		assert.Equal(t, sha256Of("program"), d.Result().Digest)
+		assert.EqualValues(t, 7, d.Result().Bytes)
+		assert.Equal(t, spreadSize("program"), d.Size())
+		assert.Equal(t, "tools", d.Name())
+		requireContent(t, "program", filepath.Join(d.Path(), "bin", "tool"))
+		requireContent(t, "text", filepath.Join(d.Path(), "doc", "7", "page"))
+		if runtime.GOOS != "windows" {
+			requireContent(t, "program", filepath.Join(d.Path(), "tool"))
+			info, err := os.Stat(filepath.Join(d.Path(), "bin", "tool"))
+			require.NoError(t, err)
+			assert.NotZero(t, info.Mode()&0o100)
+		}
+		if i > 0 {
+			assert.Equal(t, path, d.Path())
+		}
+		path = d.Path()
+		require.NoError(t, d.Close())
+		require.NoError(t, d.Close(), "a second time does nothing")
+		require.NoError(t, m.Close())
+	}
+	assert.Equal(t, 1, o.Count("/archive"))
+	assert.EqualValues(t, 1, fills.Load())
+	requireTidy(t, dir, 1)
+}
+
+func TestCallersOfOneDirectoryShareItsFilling(t *testing.T) {
+	gate := make(chan struct{})
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"), testorigin.GateAfter(3, gate))
+	m := newManager(t)
+	fill, fills := counted(spread)
+	var all sync.WaitGroup
+	var reports atomic.Int32
+	for range 20 {
+		all.Go(func() {
+			d, err := m.GetDir(t.Context(), url, "tools", fill, WithProgress(func(*Download, int64, int64) { reports.Add(1) }))
+			if assert.NoError(t, err) {
+				assert.NoError(t, d.Close())
+			}
+		})
+	}
+	<-o.Arrived("/archive", 1)
+	require.Eventually(t, func() bool { return m.flightCallers("tools") == 20 }, time.Minute, time.Millisecond)
+	close(gate)
+	all.Wait()
+	assert.Equal(t, 1, o.Count("/archive"))
+	assert.EqualValues(t, 1, fills.Load())
+	assert.GreaterOrEqual(t, reports.Load(), int32(20), "each one's progress is told")
+}
+
+// flightCallers returns how many callers wait for the directory.
+func (m *DownloadManager) flightCallers(name string) int {
+	id, _ := treeOf(name + "/")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.flights[id]; f != nil {
+		return f.callers
+	}
+	return 0
+}
+
+func TestFillersThatFail(t *testing.T) {
+	failure := errors.New("my failure")
+	write := func(into afero.Fs) {
+		_ = into.MkdirAll("folder", 0o777)
+		_ = afero.WriteFile(into, "folder/file", []byte("half"), 0o666)
+	}
+	for name, tt := range map[string]struct {
+		fill Filler
+		is   error
+		text string
+	}{
+		"error": {func(_ context.Context, _ *File, into afero.Fs) error { write(into); return failure }, failure, `fill "tools": my failure`},
+		"panic": {func(_ context.Context, _ *File, into afero.Fs) error { write(into); panic("my panic") }, nil, `fill "tools": filler panicked: my panic`},
+		"left open": {func(_ context.Context, _ *File, into afero.Fs) error {
+			write(into)
+			if _, err := into.Create("open"); err != nil {
+				return err
+			}
+			return failure
+		}, failure, "my failure"},
+		"folder nobody may write": {func(_ context.Context, _ *File, into afero.Fs) error {
+			write(into)
+			return errors.Join(into.Chmod("folder", 0o555), failure)
+		}, failure, "my failure"},
+		"link to elsewhere": {func(_ context.Context, _ *File, into afero.Fs) error {
+			return into.(afero.Symlinker).SymlinkIfPossible("../../../elsewhere", "link")
+		}, nil, `"link" is a link to "../../../elsewhere", which leads out`},
+		"absolute link": {func(_ context.Context, _ *File, into afero.Fs) error {
+			return into.(afero.Symlinker).SymlinkIfPossible(os.TempDir(), "link")
+		}, nil, "which leads out"},
+		"link through links": {func(_ context.Context, _ *File, into afero.Fs) error {
+			links := into.(afero.Symlinker)
+			return errors.Join(into.MkdirAll("a/b", 0o777), links.SymlinkIfPossible("../..", "a/b/top"), links.SymlinkIfPossible("a/b/top/..", "out"))
+		}, nil, "which leads out"},
+		"path out": {func(_ context.Context, _ *File, into afero.Fs) error {
+			return afero.WriteFile(into, "../out", nil, 0o666)
+		}, nil, "escapes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS == "windows" && strings.Contains(name, "link") {
+				t.Skip("links need a privilege")
+			}
+			o := testorigin.New(t)
+			url := o.Serve("/archive", []byte("program"))
+			dir := filepath.Join(t.TempDir(), "cache")
+			m := managerAt(t, dir, WithSizeLimit(1000))
+			_, err := m.GetDir(t.Context(), url, "tools", tt.fill)
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), tt.text)
+			if tt.is != nil {
+				require.ErrorIs(t, err, tt.is)
+			}
+			assert.Empty(t, treeNames(t, dir))
+			assert.Zero(t, m.Stats().Reserved)
+
+			d, err := m.GetDir(t.Context(), url, "tools", spread)
+			require.NoError(t, err, "the next one may")
+			assert.Equal(t, 1, o.Count("/archive"), "with the archive that is there")
+			require.NoError(t, d.Close())
+			requireTidy(t, dir, 1)
+			assert.Equal(t, spreadSize("program"), m.Stats().Bytes)
+		})
+	}
+}
+
+func TestNothingIsWrittenAfterTheFilling(t *testing.T) {
+	o := testorigin.New(t)
+	m := newManager(t)
+	var late afero.Fs
+	var open afero.File
+	d, err := m.GetDir(t.Context(), o.Serve("/archive", []byte("x")), "tools", func(_ context.Context, _ *File, into afero.Fs) (err error) {
+		late = into
+		open, err = into.Create("file")
+		return err
+	})
+	require.NoError(t, err)
+	_, err = open.Write([]byte("late"))
+	require.ErrorIs(t, err, os.ErrClosed)
+	require.ErrorIs(t, afero.WriteFile(late, "new", nil, 0o666), os.ErrClosed)
+	require.ErrorIs(t, late.Remove("file"), os.ErrClosed)
+	requireContent(t, "", filepath.Join(d.Path(), "file"))
+}
+
+func TestAFillingIsInterruptedWhenNobodyWaitsForIt(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir)
+	began := make(chan struct{})
+	stubborn := func(ctx context.Context, _ *File, into afero.Fs) error {
+		close(began)
+		for {
+			if err := afero.WriteFile(into, "file", []byte("more"), 0o666); err != nil {
+				return nil // who ignores it is stopped all the same
+			}
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	mine := errors.New("enough")
+	go func() {
+		<-began
+		cancel(mine)
+	}()
+	_, err := m.GetDir(ctx, url, "tools", stubborn)
+	require.ErrorIs(t, err, mine)
+	d, err := m.GetDir(t.Context(), url, "tools", spread)
+	require.NoError(t, err, "who comes next waits for the end of that, and fills it himself")
+	require.NoError(t, d.Close())
+	assert.Equal(t, 1, o.Count("/archive"))
+	requireTidy(t, dir, 1)
+}
+
+func TestCloseEndsTheFilling(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir)
+	began := make(chan struct{})
+	failed := make(chan error)
+	go func() {
+		_, err := m.GetDir(context.Background(), url, "tools", func(ctx context.Context, _ *File, _ afero.Fs) error {
+			close(began)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		failed <- err
+	}()
+	<-began
+	closed := make(chan error)
+	go func() { closed <- m.Close() }()
+	require.ErrorIs(t, <-failed, ErrInterrupted)
+	require.NoError(t, <-closed)
+	_, err := m.GetDir(t.Context(), url, "tools", spread)
+	require.ErrorIs(t, err, ErrClosed)
+	assert.Empty(t, treeNames(t, dir))
+}
+
+func TestAFillerCannotOverrunTheLimit(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir, WithSizeLimit(1<<20), WithFileLimit(1))
+	other, err := m.Get(t.Context(), o.ServeSize("/other", 100_000), "other")
+	require.NoError(t, err)
+	require.NoError(t, other.Close())
+	var wrote int
+	var most int64
+	greedy := func(_ context.Context, _ *File, into afero.Fs) error {
+		f, err := into.Create("bomb")
+		if err != nil {
+			return err
+		}
+		for b := make([]byte, 1000); ; wrote += len(b) {
+			if _, err := f.Write(b); err != nil {
+				return err
+			}
+			most = max(most, m.limit.Usage().Reserved)
+		}
+	}
+	_, err = m.GetDir(t.Context(), url, "tools", greedy)
+	require.ErrorIs(t, err, ErrTooLarge)
+	assert.Contains(t, err.Error(), "1048576 bytes")
+	assert.Less(t, wrote, 1<<20)
+	assert.Greater(t, most, int64(wrote), "what was written counted as reserved")
+	_, err = m.Stat("other")
+	require.ErrorIs(t, err, ErrNotCached, "what was there made room")
+	assert.Empty(t, treeNames(t, dir))
+	assert.Zero(t, m.Stats().Reserved)
+}
+
+func TestALeasedDirectoryIsNotEvicted(t *testing.T) {
+	o := testorigin.New(t)
+	dir := filepath.Join(t.TempDir(), "cache")
+	var gone []string
+	m := managerAt(t, dir, WithSizeLimit(1000), WithFileLimit(1), WithHooks(Hooks{Evicted: func(r Removed) { gone = append(gone, r.Path) }}))
+	d, err := m.GetDir(t.Context(), o.Serve("/archive", make([]byte, 500)), "tools", spread)
+	require.NoError(t, err)
+	other := managerAt(t, dir, WithSizeLimit(1000), WithFileLimit(1))
+	fetch := func(m *DownloadManager, name string) {
+		t.Helper()
+		require.NoError(t, m.Download(o.ServeSize("/"+name, 700), name).Wait())
+	}
+	fetch(m, "a")
+	fetch(other, "b")
+	requireContent(t, "text", filepath.Join(d.Path(), "doc", "1", "page"))
+	require.ErrorIs(t, m.Remove("tools/"), ErrInUse)
+	require.ErrorIs(t, other.Remove("tools/"), ErrInUse)
+	require.NoError(t, d.Close())
+	fetch(m, "c")
+	require.NoError(t, m.Close())
+	assert.NoDirExists(t, d.Path())
+	assert.Contains(t, gone, filepath.Join(dir, filepath.FromSlash(d.tree.Folder), "..", ".dlm", "trees", d.tree.Folder))
+	requireTidy(t, dir, 0)
+	u := other.Stats()
+	assert.EqualValues(t, 700, u.Bytes)
+	assert.Equal(t, 1, u.Files)
+}
+
+func TestADirectoryIsReplacedWhileItIsInUse(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("old"), testorigin.Sequence(testorigin.Body([]byte("old")), testorigin.Body([]byte("new!"))))
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir, WithSizeLimit(1000))
+	old, err := m.GetDir(t.Context(), url, "tools", spread)
+	require.NoError(t, err)
+	now, err := m.GetDir(t.Context(), url, "tools", spread, WithChecksum(sha256Of("new!")))
+	require.NoError(t, err)
+	requireContent(t, "old", filepath.Join(old.Path(), "bin", "tool"))
+	requireContent(t, "new!", filepath.Join(now.Path(), "bin", "tool"))
+	assert.NotEqual(t, old.Path(), now.Path())
+	assert.Equal(t, spreadSize("old")+spreadSize("new!"), m.Stats().Bytes, "both count")
+	require.NoError(t, errors.Join(old.Close(), now.Close()))
+	requireTidy(t, dir, 2)
+	require.NoError(t, m.Close())
+
+	m = managerAt(t, dir, WithSizeLimit(1000))
+	require.NoError(t, m.house.awaitTidied(t.Context()))
+	assert.NoDirExists(t, old.Path(), "the next one to open the cache removes what nobody uses")
+	requireTidy(t, dir, 1)
+	again, err := m.GetDir(t.Context(), url, "tools", spread)
+	require.NoError(t, err)
+	assert.Equal(t, now.Path(), again.Path())
+	assert.Equal(t, 2, o.Count("/archive"))
+	assert.Equal(t, spreadSize("new!"), m.Stats().Bytes)
+}
+
+func TestWhichDirectoryIsAHit(t *testing.T) {
+	type call struct {
+		path, name string
+		opts       []DownloadOption
+		err        error
+		fills      int32 // so far
+	}
+	for title, calls := range map[string][]call{
+		"a name is the identity": {
+			{path: "/a", name: "tools", fills: 1},
+			{path: "/b", name: "tools", fills: 1},
+		},
+		"a derived name is a label": {
+			{path: "/v1/a", fills: 1},
+			{path: "/v1/a", fills: 1},
+			{path: "/v2/a", err: ErrNameTaken, fills: 1},
+			{path: "/v2/a", name: "a", fills: 1},
+		},
+		"checksum": {
+			{path: "/a", name: "tools", fills: 1},
+			{path: "/a", name: "tools", opts: []DownloadOption{WithChecksum(sha256Of("content of /a"))}, fills: 1},
+			{path: "/b", name: "tools", opts: []DownloadOption{WithChecksum(sha256Of("content of /b"))}, fills: 2},
+			{path: "/b", name: "tools", opts: []DownloadOption{WithChecksum(sha256Of("wrong"))}, err: ErrChecksum, fills: 2},
+			{path: "/b", name: "tools", fills: 2},
+		},
+		"another algorithm": {
+			{path: "/a", name: "tools", fills: 1},
+			{path: "/a", name: "tools", opts: []DownloadOption{WithChecksum(sha512Of("content of /a"))}, fills: 2},
+			{path: "/a", name: "tools", opts: []DownloadOption{WithChecksum(sha512Of("content of /a"))}, fills: 2},
+		},
+		"force": {
+			{path: "/a", name: "tools", fills: 1},
+			{path: "/a", name: "tools", opts: []DownloadOption{WithForce()}, fills: 2},
+		},
+		"offline": {
+			{path: "/a", name: "tools", opts: []DownloadOption{WithOffline()}, err: ErrNotCached},
+			{path: "/a", name: "tools", fills: 1},
+			{path: "/a", name: "tools", opts: []DownloadOption{WithOffline()}, fills: 1},
+		},
+		"invalid name": {
+			{path: "/a", name: "../tools", err: ErrInvalidName},
+			{path: "/a", name: "tools/", err: ErrInvalidName},
+		},
+	} {
+		t.Run(title, func(t *testing.T) {
+			o := testorigin.New(t)
+			for _, path := range []string{"/a", "/b", "/v1/a", "/v2/a"} {
+				o.Serve(path, []byte("content of "+path))
+			}
+			m := newManager(t)
+			fill, fills := counted(spread)
+			for i, c := range calls {
+				d, err := m.GetDir(t.Context(), o.URL(c.path), c.name, fill, c.opts...)
+				require.ErrorIs(t, err, c.err, "call %d", i)
+				if c.err == nil {
+					require.NoError(t, d.Close())
+				}
+				assert.Equal(t, c.fills, fills.Load(), "call %d", i)
+			}
+		})
+	}
+}
+
+func TestFreshDirectories(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", nil, testorigin.ETag(`"v"`), testorigin.Sequence(
+		testorigin.Body([]byte("old")), testorigin.Body([]byte("old")), testorigin.Body([]byte("new")), testorigin.Status(500, "down")))
+	m := newManager(t)
+	fill, fills := counted(spread)
+	for i, want := range []struct {
+		content string
+		fills   int32
+		opts    []DownloadOption
+		stale   bool
+	}{
+		{content: "old", fills: 1, opts: []DownloadOption{WithFreshness(FreshFor(0))}},
+		{content: "old", fills: 1, opts: []DownloadOption{WithFreshness(FreshFor(time.Hour))}},
+		{content: "old", fills: 1, opts: []DownloadOption{WithFreshness(FreshFor(0))}}, // the same archive came
+		{content: "new", fills: 2, opts: []DownloadOption{WithFreshness(FreshFor(0))}},
+		{content: "new", fills: 2, opts: []DownloadOption{WithFreshness(FreshFor(0)), WithStaleIfError()}, stale: true},
+	} {
+		d, err := m.GetDir(t.Context(), url, "tools", fill, want.opts...)
+		require.NoError(t, err, "call %d", i)
+		requireContent(t, want.content, filepath.Join(d.Path(), "bin", "tool"))
+		assert.Equal(t, want.fills, fills.Load(), "call %d", i)
+		assert.Equal(t, want.stale, d.Result().Stale != nil, "call %d", i)
+		require.NoError(t, d.Close())
+	}
+	_, err := m.GetDir(t.Context(), url, "tools", fill, WithFreshness(FreshFor(0)))
+	require.Error(t, err)
+	assert.Equal(t, 5, o.Count("/archive"))
+}
+
+func TestTheArchiveIsKeptOnRequest(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"), tagged)
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir)
+	d, err := m.GetDir(t.Context(), url, "tools", spread, WithArchive("archive.tar"))
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	f, err := m.Open("archive.tar")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.NoError(t, m.Remove("tools/"))
+	d, err = m.GetDir(t.Context(), url, "tools", spread, WithArchive("archive.tar"))
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	assert.Equal(t, 1, o.Count("/archive"), "it was there")
+	d, err = m.GetDir(t.Context(), url, "tools", spread, WithArchive("archive.tar"), WithFreshness(FreshFor(0)))
+	require.NoError(t, err)
+	assert.Equal(t, OriginRevalidated, d.Result().Origin)
+	assert.Zero(t, d.Result().WireBytes)
+	require.NoError(t, d.Close())
+	requireTidy(t, dir, 1)
+}
+
+func TestDirectoriesAreEntriesOfTheCache(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir, WithSizeLimit(10_000))
+	d, err := m.GetDir(t.Context(), url, "some/tools", spread)
+	require.NoError(t, err)
+	require.NoError(t, m.Download(url, "some/tools").Wait(), "a file may have the name as well")
+	listed := map[string]FileInfo{}
+	for f, err := range m.Files() {
+		require.NoError(t, err)
+		listed[f.Name] = f
+	}
+	require.Len(t, listed, 2)
+	info := listed["some/tools/"]
+	assert.True(t, info.Dir)
+	assert.Equal(t, spreadSize("program"), info.Size)
+	assert.Equal(t, d.Path(), info.Path)
+	assert.False(t, listed["some/tools"].Dir)
+	r, ok := info.Remembered()
+	assert.True(t, ok)
+	assert.Equal(t, Remembered{URL: url, Fetched: info.ModTime, Digest: sha256Of("program")}, r)
+	same, err := m.Stat("some/tools/")
+	require.NoError(t, err)
+	assert.Equal(t, info.Path, same.Path)
+	_, err = m.Stat("other/")
+	require.ErrorIs(t, err, ErrNotCached)
+	require.ErrorIs(t, m.Remove("other/"), ErrNotCached)
+	require.ErrorIs(t, m.Remove("/"), ErrInvalidName)
+	u := m.Stats()
+	assert.Equal(t, 2, u.Files)
+	assert.Equal(t, spreadSize("program")+7, u.Bytes)
+	require.NoError(t, m.house.count(t.Context()))
+	assert.Equal(t, u.Bytes, m.Stats().Bytes, "who counts finds the same")
+
+	report, err := m.Prune(t.Context(), PruneOptions{All: true})
+	require.NoError(t, err)
+	assert.Equal(t, 1, report.InUse)
+	assert.Equal(t, spreadSize("program"), report.LeftBytes)
+	require.NoError(t, d.Close())
+	report, err = m.Prune(t.Context(), PruneOptions{All: true})
+	require.NoError(t, err)
+	assert.Equal(t, 1, report.Files)
+	assert.Zero(t, m.Stats().Bytes)
+	requireTidy(t, dir, 0)
+}
+
+func TestVerifyLooksIntoDirectories(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"changed": func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(path, "doc", "3", "page"), []byte("tex!"), 0o666))
+		},
+		"missing": func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Join(path, "doc", "3", "page"))) },
+		"added":   func(t *testing.T, path string) { require.NoError(t, os.Mkdir(filepath.Join(path, "empty"), 0o777)) },
+		"renamed": func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(filepath.Join(path, "doc", "3"), filepath.Join(path, "doc", "4b")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newManager(t)
+			d, err := m.GetDir(t.Context(), url, "tools", spread)
+			require.NoError(t, err)
+			require.NoError(t, d.Close())
+			report, err := m.Verify(t.Context(), VerifyOptions{})
+			require.NoError(t, err)
+			assert.Equal(t, 1, report.Intact)
+			assert.Equal(t, spreadSize("program"), report.Bytes)
+			damage(t, d.Path())
+			report, err = m.Verify(t.Context(), VerifyOptions{Repair: true})
+			require.NoError(t, err)
+			require.Len(t, report.Damaged, 1)
+			assert.Equal(t, "tools/", report.Damaged[0].Name)
+			assert.NotEqual(t, report.Damaged[0].Want, report.Damaged[0].Got)
+			assert.True(t, report.Damaged[0].Removed)
+			assert.NoDirExists(t, d.Path())
+		})
+	}
+}
+
+func TestADirectoryThatAPowerLossMayHaveDamagedIsFilledAnew(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	fill, fills := counted(spread)
+	for i, boot := range []string{"first", "first", "second"} {
+		m := managerAt(t, dir, WithSync(SyncNone), managerOption(func(c *managerConfig) { c.boot = boot }))
+		d, err := m.GetDir(t.Context(), url, "tools", fill)
+		require.NoError(t, err)
+		assert.Equal(t, []int32{1, 1, 2}[i], fills.Load())
+		require.NoError(t, d.Close())
+		require.NoError(t, m.Close())
+	}
+	requireTidy(t, dir, 1)
+}
+
+func TestWhatKilledProcessesLeftOfDirectoriesIsSwept(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	m := managerAt(t, dir)
+	d, err := m.GetDir(t.Context(), url, "tools", spread)
+	require.NoError(t, err)
+	require.NoError(t, m.Close())
+	trees := filepath.Dir(d.Path())
+	key := filepath.Base(d.Path())
+	stranger := strings.Repeat("0", len(key))
+	for _, folder := range []string{
+		key + ".fill", key + "-0123456789abcdef", key + "-0123456789abcdef.gone", key + "-fedcba9876543210.fill",
+		stranger, stranger + ".fill", "not one of ours",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Join(trees, folder, "sub"), 0o777))
+		require.NoError(t, os.WriteFile(filepath.Join(trees, folder, "sub", "file"), []byte("left"), 0o666))
+	}
+	for _, file := range []string{
+		key + ".part", key + ".json", key + "-fedcba9876543210.part", stranger + ".part", stranger + "-0123456789abcdef.entry",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(trees, file), []byte("left"), 0o666))
+	}
+	m = managerAt(t, dir)
+	require.NoError(t, m.house.awaitTidied(t.Context()))
+	assert.ElementsMatch(t, []string{key, key + ".entry", "not one of ours"}, treeNames(t, dir))
+	require.NoError(t, os.Remove(filepath.Join(trees, key+".entry")))
+	d, err = m.GetDir(t.Context(), url, "tools", spread)
+	require.NoError(t, err)
+	requireContent(t, "program", filepath.Join(d.Path(), "bin", "tool"))
+	assert.Equal(t, key, filepath.Base(d.Path()), "a folder without an entry is in nobody's way")
+}
+
+func TestADirectoryIsPlaced(t *testing.T) {
+	o := testorigin.New(t)
+	m := newManager(t)
+	d, err := m.GetDir(t.Context(), o.Serve("/archive", []byte("program")), "tools", spread)
+	require.NoError(t, err)
+	top := t.TempDir()
+	dst := filepath.Join(top, "new", "place")
+	require.NoError(t, d.CopyTo(t.Context(), dst))
+	requireContent(t, "program", filepath.Join(dst, "bin", "tool"))
+	requireContent(t, "text", filepath.Join(dst, "doc", "9", "page"))
+	if runtime.GOOS != "windows" {
+		target, err := os.Readlink(filepath.Join(dst, "tool"))
+		require.NoError(t, err)
+		assert.Equal(t, filepath.Join("bin", "tool"), target)
+		there, err := os.Stat(filepath.Join(dst, "bin", "tool"))
+		require.NoError(t, err)
+		here, err := os.Stat(filepath.Join(d.Path(), "bin", "tool"))
+		require.NoError(t, err)
+		assert.Equal(t, here.Mode(), there.Mode())
+		assert.Equal(t, here.ModTime(), there.ModTime())
+	}
+	require.ErrorIs(t, d.CopyTo(t.Context(), dst), os.ErrExist)
+	empty := filepath.Join(top, "empty")
+	require.NoError(t, os.Mkdir(empty, 0o777))
+	require.NoError(t, d.CopyTo(t.Context(), empty))
+	require.FileExists(t, filepath.Join(empty, "bin", "tool"))
+	file := filepath.Join(top, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o666))
+	require.ErrorIs(t, d.CopyTo(t.Context(), file), os.ErrExist)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, d.CopyTo(ended, filepath.Join(top, "never")), context.Canceled)
+	left, err := os.ReadDir(top)
+	require.NoError(t, err)
+	assert.Len(t, left, 3, "nothing is left on its way")
+}
+
+func TestDirectoriesNeedTheOperatingSystemsFiles(t *testing.T) {
+	o := testorigin.New(t)
+	m := newManager(t, WithFs(afero.NewMemMapFs()))
+	_, err := m.GetDir(t.Context(), o.Serve("/archive", []byte("x")), "tools", spread)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
