@@ -176,7 +176,9 @@ type placer func(context.Context, *dlmanager.DownloadManager, *job) error
 
 func (g *getCommand) fetchJobs(ctx context.Context, m *dlmanager.DownloadManager, jobs []*job, place placer) error {
 	for _, j := range jobs {
-		j.download = m.Download(j.url, j.name, append(g.fresh.once(), j.opts...)...)
+		if j.tree == nil {
+			j.download = m.Download(j.url, j.name, append(g.fresh.once(), j.opts...)...)
+		}
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
 	show := g.follow(newBoard(jobs, time.Now()).look)
@@ -185,7 +187,14 @@ func (g *getCommand) fetchJobs(ctx context.Context, m *dlmanager.DownloadManager
 	var wg sync.WaitGroup
 	for _, j := range jobs {
 		wg.Go(func() {
-			g.finish(ctx, j, placing, func() error { return place(ctx, m, j) })
+			defer j.release()
+			err := j.arrive(ctx, m, g.fresh.once())
+			if err == nil {
+				placing <- struct{}{}
+				err = place(ctx, m, j)
+				<-placing
+			}
+			g.finish(ctx, j, err)
 			show.finished(j)
 		})
 	}
@@ -203,18 +212,12 @@ func (g *getCommand) fetchJobs(ctx context.Context, m *dlmanager.DownloadManager
 	return failed
 }
 
-// finish waits for a job's download, places its file, and says what went wrong.
-func (g *getCommand) finish(ctx context.Context, j *job, placing chan struct{}, place func() error) {
-	err := j.download.Wait()
-	if err == nil {
-		placing <- struct{}{}
-		err = place()
-		<-placing
-	}
+// finish notes how a job ended, and says what went wrong.
+func (g *getCommand) finish(ctx context.Context, j *job, err error) {
 	if errors.Is(err, dlmanager.ErrInterrupted) && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	j.result, j.err = j.download.Result(), err
+	j.result, j.err = j.outcome(), err
 	j.over.Store(true)
 	_, signalled := errors.AsType[*stopped](err)
 	switch {

@@ -38,7 +38,9 @@ type artifact struct {
 	checksums map[string]string // by platform, "linux/amd64"
 	mode      os.FileMode       // before the umask; 0: not given
 	to        string            // relative to the manifest; "": it stays in the cache
-	table     field             // for the lines
+	unpack    bool
+	strip     int
+	table     field // for the lines
 }
 
 // readManifest reads a manifest and refuses all that is wrong with it.
@@ -113,6 +115,8 @@ func (m *manifest) addArtifact(f field) error {
 		"checksum": a.readChecksum,
 		"mode":     func(f field) error { return f.mode(&a.mode) },
 		"to":       func(f field) error { return f.text(&a.to) },
+		"unpack":   func(f field) error { return f.boolean(&a.unpack) },
+		"strip":    func(f field) error { return f.count(&a.strip) },
 	})...)
 	if len(problems) == 0 {
 		problems = a.check()
@@ -160,6 +164,12 @@ func (a *artifact) check() usageErrors {
 	var problems usageErrors
 	if a.url == "" {
 		problems = append(problems, a.table.problem(`url = "https://…" says where it is`, "%s has no url", a.name))
+	}
+	if a.strip > 0 && !a.unpack {
+		problems = append(problems, a.table.in("strip").problem("unpack = true unpacks the file", "strip is for archives that are unpacked"))
+	}
+	if a.mode != 0 && a.unpack {
+		problems = append(problems, a.table.in("mode").problem("leave it out", "mode is for files; the archive says the modes of what is in it"))
 	}
 	for _, t := range a.templates() {
 		if _, err := a.expand(t.key, t.text, thisPlatform()); err != nil {

@@ -209,6 +209,25 @@ func (f field) mode(to *os.FileMode) error {
 	return nil
 }
 
+func (f field) boolean(to *bool) error {
+	yes, ok := f.value.(bool)
+	if !ok {
+		return f.wrongKind("true or false, without quotes")
+	}
+	*to = yes
+	return nil
+}
+
+func (f field) count(to *int) error {
+	const most = 100 // folders in one another: more is a slip
+	n, ok := f.value.(int64)
+	if !ok || n < 0 || n > most {
+		return f.problem(fmt.Sprintf("write %s = 1, say", f.key()), "%s is not a number from 0 to %d", f.key(), most)
+	}
+	*to = int(n)
+	return nil
+}
+
 // inOrder puts problems into the order of their lines; those of the file itself go
 // last.
 func inOrder(problems usageErrors) usageErrors {

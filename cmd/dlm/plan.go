@@ -24,10 +24,11 @@ type job struct {
 	target string // absolute path of the copy; "": none, toStdout: written there
 	about  string // what messages begin with; "": the URL without secrets
 	opts   []dlmanager.DownloadOption
+	tree   *tree // nil: the file is wanted as it is
 
-	download *dlmanager.Download
-	over     atomic.Bool // all below stands
-	path     string      // where the file is
+	download *dlmanager.Download // nil if it is a tree
+	over     atomic.Bool         // all below stands
+	path     string              // where the file is
 	result   dlmanager.Result
 	err      error
 }

@@ -81,7 +81,7 @@ func (b *board) look(now time.Time) view {
 			v.addOver(j)
 			continue
 		}
-		p := j.download.Progress()
+		p := j.progress()
 		v.addBytes(p.Current, p.Total)
 		switch p.State {
 		case dlmanager.StateNew, dlmanager.StateQueued, dlmanager.StateWaiting: // a retry was announced
@@ -133,6 +133,9 @@ func (b *board) row(j *job, p dlmanager.Progress, now time.Time) row {
 		r.awaited = p.AwaitedFrom
 	case p.State == dlmanager.StateDone:
 		r.state, r.rate = "placing", 0
+		if j.tree != nil && j.tree.archive.Load() != nil {
+			r.state = "unpacking"
+		}
 	case p.State == dlmanager.StateLanding, r.silent >= silence:
 		r.rate = 0
 	}

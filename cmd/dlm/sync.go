@@ -45,12 +45,17 @@ The manifest is dlm.toml, or the file that is named (FILE.toml):
   to        where it goes, relative to the manifest and inside its folder; a folder
             if it ends in /. Without it the file stays in the cache
   mode      its permissions, before the umask, such as "0755"
+  unpack    true: it is an archive (tar, also compressed, or zip), and what is in it
+            goes to the folder that to names
+  strip     how many leading folders are dropped from the names in the archive
 
 A file that is as it was left makes no request and is not read: size, time and mode
 tell, which are noted in .dlm-sync beside the manifest (for this machine, not for
 git). If they do not tell, the file is read. One that was changed by hand, or that
 is somebody else's, is left alone and fails the call, unless it has the content
 that is wanted; --overwrite replaces it. A file of an earlier version is replaced.
+The same holds for what was unpacked: files that were added to it stay, and keep it
+from being replaced.
 
 With --check nothing is fetched and no destination touched; stderr tells how each
 artifact stands, and the code is 0 if all is in place, else 10.`

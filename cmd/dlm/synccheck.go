@@ -6,6 +6,8 @@ import (
 	"fmt"
 	iofs "io/fs"
 
+	"github.com/spf13/afero"
+
 	"github.com/dlmanager/dlmanager"
 )
 
@@ -48,21 +50,52 @@ func (r *syncRun) askCache(ctx context.Context) error {
 		if it.standing == inPlace {
 			continue
 		}
-		it.download = m.Download(it.url, it.name, it.opts...)
-		err := it.download.WaitContext(ctx)
+		err := r.ask(ctx, m, it)
 		switch {
 		case errors.Is(err, dlmanager.ErrNotCached):
 		case err != nil:
 			return fmt.Errorf("%s: %w", it.about, err)
 		default:
-			it.result = it.download.Result()
 			it.cached = true
-			if it.target == "" {
-				it.standing, it.path = inPlace, it.download.Dest()
+			if it.path != "" {
+				it.standing = inPlace
 			}
 		}
 	}
 	return nil
+}
+
+// errNotUnpacked says that the cache has an archive, and not what is in it.
+var errNotUnpacked = errors.New("not unpacked yet")
+
+// ask fails with ErrNotCached if the cache does not have what is wanted.
+func (r *syncRun) ask(ctx context.Context, m *dlmanager.DownloadManager, it *syncItem) error {
+	if it.tree == nil {
+		it.download = m.Download(it.url, it.name, it.opts...)
+		if err := it.download.WaitContext(ctx); err != nil {
+			return err
+		}
+		it.found(it.download.Result(), it.download.Dest())
+		return nil
+	}
+	notYet := func(context.Context, *dlmanager.File, afero.Fs) error { return errNotUnpacked }
+	dir, err := m.GetDir(ctx, it.url, it.name, notYet, it.opts...)
+	if errors.Is(err, errNotUnpacked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	it.found(dir.Result(), dir.Path())
+	return dir.Close()
+}
+
+// found notes what the cache has.
+func (it *syncItem) found(result dlmanager.Result, path string) {
+	it.result = result
+	if it.target == "" {
+		it.path = path
+	}
 }
 
 // notInPlace is the answer of --check that there is something to do. It was said.

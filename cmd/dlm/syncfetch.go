@@ -20,6 +20,9 @@ func (it *syncItem) options(mirrors []string) []dlmanager.DownloadOption {
 	if len(mirrors) > 0 {
 		opts = append(opts, dlmanager.WithMirrors(mirrors...))
 	}
+	if it.tree != nil {
+		return opts
+	}
 	if it.rel != "" {
 		return append(opts, dlmanager.WithSHA256())
 	}
@@ -53,6 +56,9 @@ func (r *syncRun) fetch(ctx context.Context) error {
 // placeItem puts a copy of the file that has come to its destination, unless that
 // has it already.
 func (r *syncRun) placeItem(ctx context.Context, m *dlmanager.DownloadManager, it *syncItem) error {
+	if it.tree != nil {
+		return r.placeTree(ctx, it)
+	}
 	if it.target == "" {
 		it.path = it.download.Dest()
 		return nil
@@ -70,7 +76,7 @@ func (r *syncRun) placeItem(ctx context.Context, m *dlmanager.DownloadManager, i
 		return err
 	}
 	if (now == changed || now == foreign) && !r.flags.overwrite {
-		return &hinted{&occupiedError{it.target, now}, "--overwrite replaces it; to keep it, move it away"}
+		return it.occupied(now)
 	}
 	if now != inPlace {
 		if err := it.copyFrom(ctx, file, r.state); err != nil {
@@ -108,14 +114,20 @@ func (it *syncItem) copyFrom(ctx context.Context, file *dlmanager.File, s *syncS
 // occupiedError is the refusal to replace what is not ours, or not any more.
 type occupiedError struct {
 	path string
-	why  standing
+	text string
 }
 
-func (e *occupiedError) Error() string {
-	if e.why == changed {
-		return e.path + " was changed since it was put there"
+func (e *occupiedError) Error() string { return e.path + " " + e.text }
+
+func (it *syncItem) occupied(now standing) error {
+	text := "is there, and was not put there by dlm sync"
+	switch {
+	case it.added:
+		text = "has files in it that were not put there, and would be lost"
+	case now == changed:
+		text = "was changed since it was put there"
 	}
-	return e.path + " is there, and was not put there by dlm sync"
+	return &hinted{&occupiedError{it.target, text}, "--overwrite replaces it; to keep it, move it away"}
 }
 
 func isOccupied(err error) bool {

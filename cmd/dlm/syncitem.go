@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dlmanager/dlmanager"
+	"github.com/dlmanager/dlmanager/unpack"
 )
 
 // syncItem is an artifact for one platform, and what becomes of it.
@@ -19,6 +20,7 @@ type syncItem struct {
 
 	standing standing
 	cached   bool // the cache has what is wanted
+	added    bool // somebody has put more into the folder
 }
 
 // items returns what is wanted of the manifest on the platform: the artifacts that
@@ -87,6 +89,10 @@ func (m *manifest) item(a *artifact, p platform) (*syncItem, error) {
 	it.url = url
 	if it.name, err = dlmanager.TreeName(url); err != nil {
 		return nil, err
+	}
+	if a.unpack {
+		it.tree = &tree{Options: unpack.Options{Strip: a.strip}}
+		it.name = treeName(it.name, a.strip)
 	}
 	var mirrors []string
 	for _, mirror := range a.mirrors {
@@ -172,7 +178,7 @@ func (m *manifest) destination(a *artifact, p platform, url string) (string, err
 	if strings.Contains(to, `\`) {
 		return "", at.problem("write / between folders, on every system", `to: %s has a \ in it`, to)
 	}
-	if strings.HasSuffix(to, "/") {
+	if strings.HasSuffix(to, "/") && !a.unpack {
 		base, err := dlmanager.FlatName(url)
 		if err != nil {
 			return "", at.problem("the URL gives no file name: to = \""+to+"NAME\" does", "to: %v", err)

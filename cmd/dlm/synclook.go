@@ -33,7 +33,7 @@ func (it *syncItem) identity() string {
 	if isFile, err := dlmanager.IsChecksumFile(check); check != "" && err == nil && isFile {
 		check = checksumFileIdentity(check)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", it.name, check))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", it.name, check)) // of a tree, the name says how it is unpacked
 	return hex.EncodeToString(sum[:])
 }
 
@@ -68,6 +68,9 @@ func (it *syncItem) look(ctx context.Context, root string, s *syncState) (standi
 	if err != nil {
 		return "", err
 	}
+	if it.tree != nil {
+		return it.lookTree(ctx, s, fi)
+	}
 	r, ours := s.of(it.rel)
 	if !fi.Mode().IsRegular() {
 		if ours {
@@ -89,7 +92,7 @@ func (it *syncItem) look(ctx context.Context, root string, s *syncState) (standi
 
 // right reports whether what was noted is what is wanted.
 func (it *syncItem) right(r syncRecord) bool {
-	if iofs.FileMode(r.Asked) != it.mode() {
+	if iofs.FileMode(r.Asked) != it.mode() || it.tree != nil && r.Wanted != it.wanted {
 		return false
 	}
 	if it.digest != "" {

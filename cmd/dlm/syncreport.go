@@ -24,8 +24,8 @@ func (it *syncItem) report() syncReport {
 		Artifact: it.from.name, Version: it.from.version, Was: string(it.standing), Cached: it.cached,
 		report: it.job.report(),
 	}
-	if it.download == nil {
-		r.Origin = ""
+	if it.download == nil && (it.tree == nil || it.tree.dir == nil) {
+		r.Origin = "" // nobody was asked
 	}
 	if r.Digest == "" && r.Path != "" {
 		r.Digest = it.digest

@@ -37,6 +37,7 @@ type syncRecord struct {
 	Bytes    int64  `json:"bytes"`
 	Modified int64  `json:"modified"` // nanoseconds since 1970
 	Mode     uint32 `json:"mode"`
+	Tree     string `json:"tree,omitempty"` // of what is in it; "": it is a file
 }
 
 // fits reports whether the file is as it was noted, as far as that can be told

@@ -80,7 +80,7 @@ begins with "dlm: hint: " says what can be done about the line before it.
   plain    a line every 5 seconds
   json     objects, one a line: {"event":"progress"} every second for each
            running file, with url, name, state ("awaiting",
-           "transferring", "verifying", "landing", "placing"), current and total in bytes (total is -1 if unknown), and
+           "transferring", "verifying", "landing", "unpacking", "placing"), current and total in bytes (total is -1 if unknown), and
            rate in bytes per second; and {"event":"finished"} for each file, with
            the keys of --json. Lines that do not begin with { are for people
   none     nothing
