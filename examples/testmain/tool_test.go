@@ -36,7 +36,7 @@ func withTool(run func() int) int {
 		log.Fatal(err)
 	}
 	defer m.Close() // ends the lease
-	file, err := m.Get(context.Background(), url, "", dlmanager.WithMode(0o777), dlmanager.WithChecksum(os.Getenv("TOOL_SUM")))
+	file, err := m.Get(context.Background(), url, "tool", dlmanager.WithMode(0o777), dlmanager.WithChecksum(os.Getenv("TOOL_SUM")))
 	if err != nil {
 		log.Fatal(err)
 	}
