@@ -29,15 +29,7 @@ func (f *dirFlight) work() (result Result, held *Dir, err error) {
 		}
 		return result, held, err
 	}
-	result, err = f.make(stamp)
-	if err != nil {
-		return Result{}, nil, err
-	}
-	held, _, err = f.ask.openAny(f.ctx)
-	if held != nil {
-		held.result = result
-	}
-	return result, held, err
+	return f.make(stamp)
 }
 
 // claim returns the right to make the directory, as soon as nobody else has it, or
@@ -74,32 +66,34 @@ func (f *dirFlight) claim() (*fs.Partial, *Dir, error) {
 }
 
 // make fetches the archive and fills the directory from it.
-func (f *dirFlight) make(stamp *fs.Partial) (Result, error) {
+func (f *dirFlight) make(stamp *fs.Partial) (result Result, held *Dir, err error) {
 	a := f.ask
 	filling, err := a.m.dir.BeginTree(a.name, stamp)
 	if err != nil {
-		return Result{}, err
+		return result, nil, err
 	}
-	defer filling.Cancel()
+	defer filling.Cancel() // it has a lease until then
 	stop := f.beat(filling)
 	defer stop()
 	archive, result, err := a.fetch(f.ctx, f.report)
 	if err != nil {
-		if a.mayUseOld(f.ctx, err) {
-			result.Stale, result.Origin = err, OriginCached
-			return result, nil
+		if held = a.oldInstead(f.ctx, err); held != nil {
+			return held.result, held, nil
 		}
-		return Result{}, err
+		return Result{}, nil, err
 	}
 	defer archive.Close()
 	entry := a.entryOf(archive)
-	if !a.isStill(f.ctx, entry) {
+	if held = a.stillCurrent(f.ctx, entry); held == nil {
 		if err := f.fill(filling, archive, entry, stop); err != nil {
-			return Result{}, err
+			return Result{}, nil, err
+		}
+		if held, _, err = a.openAny(f.ctx); err != nil {
+			return Result{}, nil, err
 		}
 	}
 	a.dropArchive(archive)
-	return result, nil
+	return result, held, nil
 }
 
 // beat shows that somebody is at work, until stop is called.
@@ -131,38 +125,45 @@ func (a *dirAsk) entryOf(archive *File) fs.Entry {
 	return fs.Entry{Size: archive.Size()}
 }
 
-// isStill reports whether the directory that is there is from this archive, which is
-// the current one: then it is not filled again.
-func (a *dirAsk) isStill(ctx context.Context, archive fs.Entry) bool {
-	if a.probe.cfg.force {
-		return false
-	}
-	dir, info, err := a.openAny(ctx)
-	if err != nil {
-		return false
-	}
-	defer dir.file.Close() // read-only: nothing to lose
-	e := archiveEntry(dir.tree, info)
-	return e.CRC32C == archive.CRC32C && e.Size == archive.Size && e.Digests == archive.Digests &&
-		a.probe.currentCheck().provenBy(e) == proven && a.m.dir.RenewTree(a.id, time.Now()) == nil
+// stillCurrent returns the directory that is there if it is from this archive, which
+// is the current one: then it is not filled again.
+func (a *dirAsk) stillCurrent(ctx context.Context, archive fs.Entry) *Dir {
+	return a.openIf(ctx, func(e fs.Entry) bool {
+		return e.CRC32C == archive.CRC32C && e.Size == archive.Size && e.Digests == archive.Digests &&
+			a.m.dir.RenewTree(a.id, time.Now()) == nil
+	})
 }
 
-// mayUseOld reports whether the directory that is there may be used although its
+// oldInstead returns the directory that is there if it may be used although its
 // archive could not be fetched.
-func (a *dirAsk) mayUseOld(ctx context.Context, failure error) bool {
-	if !a.probe.cfg.staleIfError || a.probe.cfg.force || !isOutage(failure) {
-		return false
+func (a *dirAsk) oldInstead(ctx context.Context, failure error) *Dir {
+	if !a.probe.cfg.staleIfError || !isOutage(failure) {
+		return nil
+	}
+	dir := a.openIf(ctx, func(fs.Entry) bool { return true })
+	if dir != nil {
+		dir.result.Stale = failure
+		a.m.cfg.defaults.logger.Warn("the origin could not be asked, the directory that is there is used", "name", a.name, "error", failure)
+	}
+	return dir
+}
+
+// openIf returns the directory that is there, whatever its age, if it has the right
+// checksum and will do; else nil.
+func (a *dirAsk) openIf(ctx context.Context, will func(fs.Entry) bool) *Dir {
+	if a.probe.cfg.force {
+		return nil
 	}
 	dir, info, err := a.openAny(ctx)
 	if err != nil {
-		return false
+		return nil
 	}
-	defer dir.file.Close() // read-only: nothing to lose
-	if a.probe.currentCheck().provenBy(archiveEntry(dir.tree, info)) != proven {
-		return false
+	e := archiveEntry(dir.tree, info)
+	if a.probe.currentCheck().provenBy(e) != proven || !will(e) {
+		_ = dir.file.Close() // read-only: nothing to lose
+		return nil
 	}
-	a.m.cfg.defaults.logger.Warn("the origin could not be asked, the directory that is there is used", "name", a.name, "error", failure)
-	return true
+	return dir
 }
 
 // fill fills the directory, and gives it its place. Room is made for what is written

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"sync"
 	"time"
 
 	"github.com/spf13/afero"
@@ -197,13 +198,43 @@ func archiveEntry(t fs.Tree, info fs.Info) fs.Entry {
 
 // fetch returns the archive, open.
 func (a *dirAsk) fetch(ctx context.Context, progress ProgressFunc) (*File, Result, error) {
-	opts := append(a.opts[:len(a.opts):len(a.opts)], WithSHA256(), WithProgress(progress))
+	var landed lease
+	defer landed.close()
+	opts := append(a.opts[:len(a.opts):len(a.opts)], WithSHA256(), WithProgress(progress),
+		downloadOption(func(c *downloadConfig) { c.landed = &landed }))
 	for {
 		f, result, err := a.m.getOnce(ctx, a.raw, a.archive, opts)
 		if err == nil || !errors.Is(err, errLostRace) || ctx.Err() != nil {
 			return f, result, a.named(err)
 		}
 	}
+}
+
+// lease keeps what has just landed from being evicted until it is open.
+type lease struct {
+	mu    sync.Mutex   // guards all below
+	files []afero.File // one each time that it landed
+	over  bool         // nobody needs it any more
+}
+
+func (l *lease) put(file afero.File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		_ = file.Close() // read-only: nothing to lose
+		return
+	}
+	l.files = append(l.files, file)
+}
+
+func (l *lease) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for _, f := range l.files {
+		_ = f.Close() // read-only: nothing to lose
+	}
+	l.files = nil
 }
 
 // named says of an error about the archive which directory it is about.

@@ -552,8 +552,10 @@ func TestVerifyLooksIntoDirectories(t *testing.T) {
 		"changed": func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(filepath.Join(path, "doc", "3", "page"), []byte("tex!"), 0o666))
 		},
-		"missing": func(t *testing.T, path string) { require.NoError(t, os.Remove(filepath.Join(path, "doc", "3", "page"))) },
-		"added":   func(t *testing.T, path string) { require.NoError(t, os.Mkdir(filepath.Join(path, "empty"), 0o777)) },
+		"missing": func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(filepath.Join(path, "doc", "3", "page")))
+		},
+		"added": func(t *testing.T, path string) { require.NoError(t, os.Mkdir(filepath.Join(path, "empty"), 0o777)) },
 		"renamed": func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(filepath.Join(path, "doc", "3"), filepath.Join(path, "doc", "4b")))
 		},

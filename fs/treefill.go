@@ -89,7 +89,8 @@ func (f *Filling) Survey(ctx context.Context, mode SyncMode) (Survey, error) {
 	return found, err
 }
 
-// Land gives the tree its place, whole, and then its stamp.
+// Land gives the tree its place, whole, and then its stamp. From then on it is
+// leased, until Cancel, where the operating system allows that.
 func (f *Filling) Land(t Tree, mode SyncMode) error {
 	if err := f.root.Close(); err != nil { // Windows does not rename what is open
 		return err
@@ -119,6 +120,7 @@ func (f *Filling) Land(t Tree, mode SyncMode) error {
 	}
 	if err == nil {
 		f.ending = true
+		f.stamp.LeaseOnCommit()
 		err = f.stamp.Commit(mode)
 	}
 	f.landed = err == nil
@@ -144,7 +146,7 @@ func (f *Filling) place() (base string, err error) {
 	return base, nil
 }
 
-// Cancel removes what there is, unless it has landed.
+// Cancel ends the work. It removes what there is, unless it has landed.
 func (f *Filling) Cancel() error {
 	var errs []error
 	if f.gate != nil {
@@ -156,6 +158,7 @@ func (f *Filling) Cancel() error {
 	}
 	switch {
 	case f.landed:
+		f.stamp.unlock()
 	case f.ending: // the lock may be another's by now, and the folder's name
 		f.d.Count(Change{Bytes: f.bytes})
 		f.d.tidyFreeTree(path.Base(f.id))
