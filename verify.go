@@ -23,7 +23,8 @@ func (l *life) resolve() step {
 	if l.cfg.offline {
 		return l.fail(&NotCachedError{Name: l.name, Offline: true, why: "the checksum file " + transfer.Redact(u) + " would have to be fetched"})
 	}
-	req, err := l.request(u)
+	sources := l.cfg.sourcesOf(u)
+	req, err := l.request(sources[l.sumsAsks].url)
 	if err != nil {
 		return l.fail(err)
 	}
@@ -31,6 +32,11 @@ func (l *life) resolve() step {
 	var content memory
 	if _, err := transfer.Fetch(l.ctx, req, &content); err != nil {
 		err = fmt.Errorf("fetch checksum file: %w", fromTransfer(err))
+		if sources[l.sumsAsks].standIn && isOfSource(err) {
+			l.sumsAsks++
+			l.cfg.logger.Warn("the checksum file is asked for where it comes from", "name", l.name, "error", err)
+			return l.resolve
+		}
 		wait, again := l.strategyOn(err) // the file's sources are not to blame
 		return l.retry(err, wait, again && !l.mayUseOld(err))
 	}
