@@ -187,14 +187,14 @@ func (d *Download) parse() (err error) {
 		}
 		d.sources = append(d.sources, d.cfg.sourcesOf(u)...)
 	}
-	if d.cfg.checksum != "" && d.currentCheck() == nil {
-		c, err := newCheck(d.cfg.checksum, d.cfg.fs, checkNames(d.url, d.name))
-		if err != nil {
-			return err
-		}
+	c, err := d.lockedCheck()
+	if err == nil && d.cfg.checksum != "" {
+		c, err = newCheck(d.cfg.checksum, d.cfg.fs, checkNames(d.url, d.name))
+	}
+	if err == nil && c != nil {
 		d.setCheck(c)
 	}
-	return nil
+	return err
 }
 
 func (d *Download) init(raw string, cfg downloadConfig) {

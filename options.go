@@ -87,6 +87,7 @@ type downloadConfig struct {
 	rewrites    []rewrite
 	rewriteOnly bool
 	hostHeaders []hostHeader
+	lock        *LockFile // nil: none
 	connections int       // 0: as many as help
 	rate        int64     // bytes per second, of one download; 0: any
 	throttle    *throttle // of all downloads of the manager

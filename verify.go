@@ -127,6 +127,9 @@ func (l *life) examine() step {
 	if l.seal() != c {
 		return l.examine // with the one that was adopted meanwhile
 	}
+	if l.old != nil {
+		l.oldEntry = entry // with its digests
+	}
 	if l.old != nil && c == nil {
 		l.asking = true
 		return l.queue
@@ -209,8 +212,14 @@ func (l *life) remember(e fs.Entry, known bool, c *check) {
 	l.site.record(l.Download, e)
 }
 
-// accept → succeed, or failed: the file that is there is the one.
+// accept → succeed, queue (the lock file wants another one), or failed: the file that
+// is there is the one.
 func (l *life) accept(e fs.Entry, known bool) step {
+	if why, err := l.lockThere(e); err != nil {
+		return l.fail(err)
+	} else if why != "" {
+		return l.replace(why)
+	}
 	result, err := l.Download.found(*l.there, e, known)
 	if err != nil {
 		return l.fail(err)
@@ -281,6 +290,9 @@ func (l *life) verify() step {
 			return l.fail(&VerifyError{URL: l.fetched.FinalURL, Err: err})
 		}
 	}
+	if err := l.lockReceived(); err != nil {
+		return l.fail(err)
+	}
 	return l.land
 }
 
@@ -314,7 +326,7 @@ func (l *life) cause(err error) error {
 // together), or reconsider.
 func (l *life) mismatch(c *check, digests []digest.Digest) step {
 	got := slices.IndexFunc(digests, func(d digest.Digest) bool { return d.Algorithm == c.algorithm() })
-	err := &ChecksumError{URL: l.fetched.FinalURL, Want: c.text(), Got: digests[got].String()}
+	err := &ChecksumError{URL: l.fetched.FinalURL, Want: c.text(), Got: digests[got].String(), Lock: c.lock}
 	again := l.pieced && !l.restarted
 	if restart := l.restart(); restart != nil {
 		return l.fail(restart)
