@@ -187,6 +187,7 @@ type transferFlags struct {
 	conns     connectionsValue
 	noResume  bool
 	sync      choiceValue
+	hosts     hostFlags
 	flags     *pflag.FlagSet
 }
 
@@ -212,6 +213,7 @@ func (f *transferFlags) register(s *flagSet) {
 	s.Var(&f.conns, "connections", "receive each file over `N` connections; auto: one, and more as long as they make it faster, up to 16")
 	s.BoolVar(&f.noResume, "no-resume", false, "begin at the first byte whatever an earlier call has left, and leave nothing")
 	s.Var(&f.sync, "sync", "what a power loss cannot damage: the file, the directory's entry too, or nothing")
+	f.hosts.register(s)
 }
 
 // options also reads the files that the flags name.
@@ -245,6 +247,11 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	if f.noResume {
 		opts = append(opts, dlmanager.WithoutResume())
 	}
+	hosts, err := f.hosts.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, hosts...)
 	if f.cacert != "" {
 		transport, err := trusting(given(f.flags, "cacert"), f.cacert)
 		if err != nil {

@@ -44,7 +44,11 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
 
   # With credentials, which go to example.com and nowhere else; without --header
   # they are looked up in ~/.netrc
-  dlm get --header @token.txt https://example.com/private.zip`
+  dlm get --header @token.txt https://example.com/private.zip
+
+  # Through a mirror, which wants credentials of its own
+  dlm get --rewrite https://github.com/=https://mirror.example/gh/ \
+      --header-for mirror.example=@token.txt https://github.com/o/r/releases/download/v1/x.zip`
 
 // getCommand is one call of "dlm get".
 type getCommand struct {
