@@ -119,33 +119,43 @@ func (r *syncRun) placeTree(ctx context.Context, it *syncItem) error {
 		return nil
 	}
 	it.digest = strings.TrimPrefix(dir.Result().Digest, "sha256:")
-	now, err := it.look(ctx, r.root, r.state)
-	if err != nil {
-		return err
-	}
-	if now == changed || now == foreign {
-		same, err := sameTree(ctx, dir.Path(), it.target)
-		switch {
-		case err != nil:
-			return err
-		case same:
-			now = inPlace
-		case !r.flags.overwrite:
-			return it.occupied(now)
-		}
-	}
-	switch now {
-	case inPlace:
-	case missing:
-		err = dir.CopyTo(ctx, it.target)
-	default:
-		err = r.state.swap(it.target, func(to string) error { return dir.CopyTo(ctx, to) })
+	now, err := r.fillTree(ctx, it)
+	if errors.Is(err, os.ErrExist) { // another process was quicker
+		now, err = r.fillTree(ctx, it)
 	}
 	if err != nil {
 		return err
 	}
 	it.standing, it.path = now, it.target
 	return it.noteTree(ctx, dir, r.state)
+}
+
+// fillTree makes the destination what the cache has, and returns how it stood.
+func (r *syncRun) fillTree(ctx context.Context, it *syncItem) (standing, error) {
+	dir := it.tree.dir
+	now, err := it.look(ctx, r.root, r.state)
+	if err != nil {
+		return now, err
+	}
+	if now == changed || now == foreign {
+		same, err := sameTree(ctx, dir.Path(), it.target)
+		switch {
+		case err != nil:
+			return now, err
+		case same:
+			return inPlace, nil
+		case !r.flags.overwrite:
+			return now, it.occupied(now)
+		}
+	}
+	switch now {
+	case inPlace:
+		return now, nil
+	case missing:
+		return now, dir.CopyTo(ctx, it.target)
+	default:
+		return now, r.state.swap(it.target, func(to string) error { return dir.CopyTo(ctx, to) })
+	}
 }
 
 // noteTree notes what is there of what the cache has.

@@ -17,12 +17,12 @@ type tree struct {
 }
 
 // treeName is the name of the directory that an archive becomes; name is the
-// archive's.
+// archive's. With other folders dropped it is another one.
 func treeName(name string, strip int) string {
 	if strip == 0 {
 		return name
 	}
-	return fmt.Sprintf("%s+strip%d", name, strip)
+	return fmt.Sprintf("%s/strip=%d", name, strip)
 }
 
 // arrive waits for the job's file, or for its directory.
@@ -56,7 +56,7 @@ func (j *job) progress() dlmanager.Progress {
 		d = j.tree.archive.Load()
 	}
 	if d == nil {
-		return dlmanager.Progress{State: dlmanager.StateNew}
+		return dlmanager.Progress{State: dlmanager.StateQueued, Total: -1}
 	}
 	return d.Progress()
 }
