@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	iofs "io/fs"
 	"maps"
 	"os"
@@ -134,14 +135,10 @@ func makeSyncFolder(dir string) error {
 
 // replaceFile writes a file whole or not at all.
 func replaceFile(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
-	if err != nil {
+	temp := fmt.Sprintf("%s-%d", path, os.Getpid()) // within a process, nobody else writes it
+	defer os.Remove(temp)                           // after the rename there is nothing
+	if err := os.WriteFile(temp, text, 0o666); err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // after the rename there is nothing
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return os.Rename(temp, path)
 }

@@ -187,6 +187,7 @@ func sameTree(ctx context.Context, from, to string) (bool, error) {
 		return false, err
 	}
 	var other error
+	c := contents{make([]byte, 256<<10), make([]byte, 256<<10)}
 	err = filepath.WalkDir(from, func(path string, d iofs.DirEntry, err error) error {
 		if err == nil {
 			err = ctx.Err()
@@ -198,7 +199,7 @@ func sameTree(ctx context.Context, from, to string) (bool, error) {
 		if err != nil {
 			return err
 		}
-		same, err := sameEntry(path, filepath.Join(to, rel), d)
+		same, err := c.sameEntry(path, filepath.Join(to, rel), d)
 		if err == nil && !same {
 			other = errOtherTree
 			return iofs.SkipAll
@@ -210,7 +211,10 @@ func sameTree(ctx context.Context, from, to string) (bool, error) {
 
 var errOtherTree = errors.New("another tree")
 
-func sameEntry(from, to string, d iofs.DirEntry) (bool, error) {
+// contents compares entries, with buffers for the content of files.
+type contents struct{ left, right []byte }
+
+func (c contents) sameEntry(from, to string, d iofs.DirEntry) (bool, error) {
 	want, err := treeEntryOf(from, d)
 	if err != nil {
 		return false, err
@@ -229,7 +233,7 @@ func sameEntry(from, to string, d iofs.DirEntry) (bool, error) {
 	if !fi.Mode().IsRegular() {
 		return true, nil
 	}
-	return sameContent(from, to)
+	return c.same(from, to)
 }
 
 // sameKind reports whether both are files, links or folders, and executable or not.
@@ -237,8 +241,8 @@ func sameKind(a, b iofs.FileMode) bool {
 	return a.Type() == b.Type() && (runtime.GOOS == "windows" || a&0o100 == b&0o100)
 }
 
-// sameContent compares two files of one size.
-func sameContent(a, b string) (bool, error) {
+// same compares two files of one size.
+func (c contents) same(a, b string) (bool, error) {
 	one, err := os.Open(a)
 	if err != nil {
 		return false, err
@@ -249,16 +253,15 @@ func sameContent(a, b string) (bool, error) {
 		return false, err
 	}
 	defer two.Close() // read-only: nothing to lose
-	left, right := make([]byte, 256<<10), make([]byte, 256<<10)
 	for {
-		n, err := io.ReadFull(one, left)
+		n, err := io.ReadFull(one, c.left)
 		if errors.Is(err, io.EOF) {
 			return true, nil
 		}
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return false, err
 		}
-		if _, err := io.ReadFull(two, right[:n]); err != nil || !bytes.Equal(left[:n], right[:n]) {
+		if _, err := io.ReadFull(two, c.right[:n]); err != nil || !bytes.Equal(c.left[:n], c.right[:n]) {
 			return false, nil // shorter, since it was looked at
 		}
 	}
