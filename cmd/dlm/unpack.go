@@ -24,12 +24,10 @@ func (f *unpackFlags) register(s *flagSet) {
 
 // check refuses what cannot go together.
 func (f *unpackFlags) check(p *placeFlags) error {
-	for _, other := range []string{"strip", "keep-archive"} {
-		if p.flags.Changed(other) && !f.unpack {
-			return &usageError{given(p.flags, other) + " is for archives that are unpacked", "--unpack unpacks them"}
-		}
-	}
 	if !f.unpack {
+		if f.strip.n > 0 {
+			return &usageError{given(p.flags, "strip") + " is for archives that are unpacked", "--unpack unpacks them"}
+		}
 		return nil
 	}
 	unpack := given(p.flags, "unpack")
