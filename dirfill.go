@@ -207,10 +207,21 @@ func (f *dirFlight) grow(room *room, total int64) error {
 		return context.Cause(f.ctx)
 	}
 	if limit, fits := f.ask.m.limit.fits(total); !fits {
-		return fmt.Errorf("%w: the directory would have more than the %d bytes that the whole cache may: raise its limit", ErrTooLarge, limit)
+		return &DirTooLargeError{Limit: limit}
 	}
 	return room.grow(f.ctx, total)
 }
+
+// DirTooLargeError says that a directory would be larger than the whole cache may be.
+// It matches ErrTooLarge.
+type DirTooLargeError struct{ Limit int64 } // bytes
+
+func (e *DirTooLargeError) Error() string {
+	return fmt.Sprintf("the directory would have more than the %d bytes that the whole cache may: raise its limit", e.Limit)
+}
+
+// Is makes it match ErrTooLarge.
+func (e *DirTooLargeError) Is(target error) bool { return target == ErrTooLarge }
 
 // treeOf is what is remembered of the directory.
 func (a *dirAsk) treeOf(archive fs.Entry, s fs.Survey) fs.Tree {

@@ -22,7 +22,12 @@ exit code tells its kind.
 A file gets its name only when it is whole, and has the checksum that was asked
 for. What a call leaves unfinished, the next one goes on from, if the server
 proves that it is still the same file. Files are kept until the cache
-exceeds its limit; then those that were used longest ago are removed.`
+exceeds its limit; then those that were used longest ago are removed.
+
+With --unpack the file is an archive, and what is printed is the directory that it
+was unpacked to, once for all who ask for it. It is shared: copy it with -o to change
+what is in it. An archive that would reach out of the directory, or that comes to
+far more than it should, is refused.`
 
 const getExamples = `  # Fetch a file, or find it in the cache, and use it
   tar xf "$(dlm get https://example.com/data.tar.gz)"
@@ -33,6 +38,10 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   # Put a copy somewhere else; several into a directory
   dlm get -o bin/tool -x https://example.com/tool
   dlm get -o vendor/ https://example.com/a.zip https://example.com/b.zip
+
+  # Unpack an archive, and use what is in it
+  "$(dlm get --unpack https://example.com/go1.26.tar.gz)/go/bin/go" version
+  dlm get --unpack --strip 1 -o sdk https://example.com/sdk.tar.xz
 
   # Only the right file; from another place if need be
   dlm get --checksum https://example.com/SHA256SUMS \
@@ -52,13 +61,14 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
 
 // getCommand is one call of "dlm get".
 type getCommand struct {
-	ui       *ui
-	placing  placeFlags
-	content  contentFlags
-	cache    cacheFlags
-	fresh    freshFlags
-	transfer transferFlags
-	output   outputFlags
+	ui        *ui
+	placing   placeFlags
+	unpacking unpackFlags
+	content   contentFlags
+	cache     cacheFlags
+	fresh     freshFlags
+	transfer  transferFlags
+	output    outputFlags
 }
 
 func newGetCommand(u *ui) *cobra.Command {
@@ -75,6 +85,7 @@ func newGetCommand(u *ui) *cobra.Command {
 	}
 	flags := newFlagSet(cmd.Flags())
 	g.placing.register(flags)
+	g.unpacking.register(flags)
 	g.content.register(flags)
 	g.cache.register(flags)
 	g.fresh.register(flags)
@@ -103,10 +114,14 @@ func (g *getCommand) run(ctx context.Context, urls []string) error {
 // open checks all that can be wrong with the call before it touches the disk.
 func (g *getCommand) open(urls []string) (*plan, *dlmanager.DownloadManager, error) {
 	g.ui.setQuiet(g.output.quiet)
-	p, err := newPlan(urls, &g.placing, g.output.json)
+	if err := g.unpacking.check(&g.placing); err != nil {
+		return nil, nil, err
+	}
+	p, err := newPlan(urls, &g.placing, g.unpacking.unpack, g.output.json)
 	if err != nil {
 		return nil, nil, err
 	}
+	g.unpacking.prepare(p.jobs)
 	if err := g.content.check(len(urls)); err != nil {
 		return nil, nil, err
 	}

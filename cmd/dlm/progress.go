@@ -131,11 +131,10 @@ func (b *board) row(j *job, p dlmanager.Progress, now time.Time) row {
 	switch {
 	case p.State == dlmanager.StateAwaiting:
 		r.awaited = p.AwaitedFrom
+	case p.State == dlmanager.StateDone && j.tree != nil:
+		r.state, r.rate = "unpacking", 0
 	case p.State == dlmanager.StateDone:
 		r.state, r.rate = "placing", 0
-		if j.tree != nil && j.tree.archive.Load() != nil {
-			r.state = "unpacking"
-		}
 	case p.State == dlmanager.StateLanding, r.silent >= silence:
 		r.rate = 0
 	}

@@ -79,7 +79,7 @@ func (r *syncRun) ask(ctx context.Context, m *dlmanager.DownloadManager, it *syn
 		return nil
 	}
 	notYet := func(context.Context, *dlmanager.File, afero.Fs) error { return errNotUnpacked }
-	dir, err := m.GetDir(ctx, it.url, it.name, notYet, it.opts...)
+	dir, err := m.GetDir(ctx, it.url, it.tree.name, notYet, it.opts...)
 	if errors.Is(err, errNotUnpacked) {
 		return nil
 	}

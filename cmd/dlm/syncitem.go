@@ -91,8 +91,7 @@ func (m *manifest) item(a *artifact, p platform) (*syncItem, error) {
 		return nil, err
 	}
 	if a.unpack {
-		it.tree = &tree{Options: unpack.Options{Strip: a.strip}}
-		it.name = treeName(it.name, a.strip)
+		it.tree = &tree{Options: unpack.Options{Strip: a.strip}, name: treeName(it.name, a.strip)}
 	}
 	var mirrors []string
 	for _, mirror := range a.mirrors {

@@ -33,7 +33,11 @@ func (it *syncItem) identity() string {
 	if isFile, err := dlmanager.IsChecksumFile(check); check != "" && err == nil && isFile {
 		check = checksumFileIdentity(check)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", it.name, check)) // of a tree, the name says how it is unpacked
+	name := it.name
+	if it.tree != nil {
+		name = it.tree.name // which says how it is unpacked
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", name, check))
 	return hex.EncodeToString(sum[:])
 }
 

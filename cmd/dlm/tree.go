@@ -12,6 +12,7 @@ import (
 // tree is what a job has that fetches an archive and unpacks it.
 type tree struct {
 	unpack.Options
+	name    string                             // of the directory in the cache
 	archive atomic.Pointer[dlmanager.Download] // while it is fetched, and from then on
 	dir     *dlmanager.Dir                     // leased until the job is over
 }
@@ -32,7 +33,7 @@ func (j *job) arrive(ctx context.Context, m *dlmanager.DownloadManager, fresh []
 	}
 	opts := append(fresh, j.opts...)
 	opts = append(opts, dlmanager.WithProgress(func(d *dlmanager.Download, _, _ int64) { j.tree.archive.Store(d) }))
-	dir, err := m.GetDir(ctx, j.url, j.name, j.tree.Fill, opts...)
+	dir, err := m.GetDir(ctx, j.url, j.tree.name, j.tree.Fill, opts...)
 	j.tree.dir = dir
 	return err
 }
@@ -59,6 +60,19 @@ func (j *job) progress() dlmanager.Progress {
 		return dlmanager.Progress{State: dlmanager.StateQueued, Total: -1}
 	}
 	return d.Progress()
+}
+
+// placeDir puts a copy of the job's directory where it is wanted.
+func (j *job) placeDir(ctx context.Context) error {
+	if j.target == "" {
+		j.path = j.tree.dir.Path()
+		return nil
+	}
+	err := j.tree.dir.CopyTo(ctx, j.target)
+	if err == nil {
+		j.path = j.target
+	}
+	return err
 }
 
 // release ends the lease of the directory.
