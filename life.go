@@ -359,7 +359,7 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 	if _, cut := errors.AsType[*TransferError](err); !cut && !refused {
 		return 0, false
 	}
-	if refused && status.RetryAfter > 0 {
+	if refused && status.RetryAfter > 0 && !l.standsIn() { // else others would wait for it who may go on elsewhere
 		l.site.holdOff(status.URL, time.Now().Add(status.RetryAfter))
 	}
 	l.tries.Number++

@@ -1,6 +1,7 @@
 package dlmanager
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ var ErrNotLocked = errors.New("not in the lock file")
 // LockFile remembers what each URL brought first, so that it brings the same ever
 // after: trust on first use. Give it to downloads with WithLockFile. The file is text,
 // one line a URL, sorted, to be kept under version control with what needs the
-// downloads; see docs/http.md. All methods may be called at any time from any
+// downloads; see docs/lock.md. All methods may be called at any time from any
 // goroutine; several processes may use one file, and lose no line.
 type LockFile struct {
 	path   string // where it is
@@ -33,9 +34,9 @@ type LockFile struct {
 	fsys   afero.Fs
 	turn   chan struct{} // holds one token while somebody writes
 
-	mu    sync.Mutex // guards all below
-	lines map[string]lockLine
-	next  *lockCommit // gathers what is written next; nil: nothing
+	mu   sync.Mutex  // guards all below
+	text *lockText   // as it was read or written last; it is not changed any more
+	next *lockCommit // gathers what is written next; nil: nothing
 }
 
 // lockCommit is what is written to the file at once.
@@ -67,21 +68,22 @@ func OpenLockFile(path string, o LockOptions) (*LockFile, error) {
 	if real, err := filepath.EvalSymlinks(whole); err == nil {
 		l.path = real // it is the file that is replaced, not a link to it
 	}
-	text, err := l.read()
-	if err != nil {
-		return nil, err
-	}
-	l.lines = text.lines
-	return l, nil
+	l.text, err = l.read(&lockText{})
+	return l, err
 }
 
-func (l *LockFile) read() (*lockText, error) {
+// read reads the file. What it holds need not be taken apart again if that is what it
+// held before.
+func (l *LockFile) read(before *lockText) (*lockText, error) {
 	content, err := readLimited(l.fsys, l.path, maxLockFile)
 	if errors.Is(err, os.ErrNotExist) {
 		content, err = nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read lock file: %w", err)
+	}
+	if before.lines != nil && bytes.Equal(content, before.content) {
+		return before, nil
 	}
 	return parseLock(l.shown, content)
 }
@@ -103,7 +105,7 @@ func (l *LockFile) Lookup(rawURL string) (sha256 string, ok bool) {
 func (l *LockFile) find(u *url.URL) (lockLine, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line, ok := l.lines[lockKey(u)]
+	line, ok := l.text.lines[lockKey(u)]
 	return line, ok
 }
 
@@ -148,7 +150,7 @@ var errLeft = errors.New("lock file: not written")
 func (l *LockFile) join(key string, d digest.Digest) (line lockLine, known bool, c *lockCommit, first bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if line, known = l.lines[key]; known {
+	if line, known = l.text.lines[key]; known {
 		return line, true, nil, false, nil
 	}
 	if l.frozen {
@@ -189,29 +191,25 @@ func (l *LockFile) commit(ctx context.Context, c *lockCommit) {
 // write adds lines to the file as it is by now, and reads it. What others have recorded
 // meanwhile stays.
 func (l *LockFile) write(ctx context.Context, adds map[string]digest.Digest) error {
-	var text *lockText
+	l.mu.Lock()
+	text := l.text
+	l.mu.Unlock()
 	err := fs.Update(ctx, l.fsys, l.path, defaultMode, func() ([]byte, error) {
-		var err error
-		if text, err = l.read(); err != nil {
+		now, err := l.read(text)
+		if err != nil {
 			return nil, err
 		}
-		news := false
-		for key, d := range adds {
-			if _, there := text.lines[key]; !there {
-				text.lines[key], news = lockLine{digest: d}, true
-			}
-		}
-		if !news {
+		if text = now.with(adds); text == now {
 			return nil, nil
 		}
-		return text.encode(), nil
+		return text.content, nil
 	})
 	if err != nil {
 		return fmt.Errorf("write lock file: %w", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = text.lines
+	l.text = text
 	return nil
 }
 

@@ -58,10 +58,11 @@ type lockText struct {
 	file     string
 	comments []string
 	lines    map[string]lockLine // by the URLs' keys
+	content  []byte              // all of it
 }
 
 func parseLock(file string, text []byte) (*lockText, error) {
-	t := &lockText{file: file, lines: map[string]lockLine{}}
+	t := &lockText{file: file, lines: map[string]lockLine{}, content: text}
 	number := 0
 	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))) {
 		number++
@@ -118,6 +119,22 @@ func (t *lockText) addComment(line string) (reason string) {
 	return ""
 }
 
+// with returns the text with the lines added that it does not have; itself, if it has
+// all.
+func (t *lockText) with(adds map[string]digest.Digest) *lockText {
+	sum := &lockText{file: t.file, comments: t.comments, lines: maps.Clone(t.lines)}
+	for key, d := range adds {
+		if _, there := sum.lines[key]; !there {
+			sum.lines[key] = lockLine{digest: d}
+		}
+	}
+	if len(sum.lines) == len(t.lines) {
+		return t
+	}
+	sum.content = sum.encode()
+	return sum
+}
+
 // encode returns the text, sorted, and numbers the lines as they are in it.
 func (t *lockText) encode() []byte {
 	var b bytes.Buffer
@@ -129,7 +146,10 @@ func (t *lockText) encode() []byte {
 		line := t.lines[key]
 		line.number = 1 + len(t.comments) + i + 1
 		t.lines[key] = line
-		b.WriteString(key + " " + line.digest.String() + "\n")
+		b.WriteString(key)
+		b.WriteByte(' ')
+		b.WriteString(line.digest.String())
+		b.WriteByte('\n')
 	}
 	return b.Bytes()
 }

@@ -67,7 +67,7 @@ func TestALockFileIsSortedAndKeepsComments(t *testing.T) {
 	assert.Equal(t, want, string(read.encode()))
 	again, err := parseLock("dlm.lock", []byte(want))
 	require.NoError(t, err)
-	assert.Equal(t, read.lines, again.lines)
+	assert.Equal(t, read.lines, again.lines, "with their numbers")
 	assert.Equal(t, want, string(again.encode()))
 
 	written, err := parseLock("dlm.lock", []byte("https://user@h/q?id=1 "+sumA))

@@ -167,6 +167,16 @@ func TestTheOriginIsAskedWhenWhatStandsInFails(t *testing.T) {
 	}
 }
 
+func TestNobodyWaitsForWhatStandsIn(t *testing.T) {
+	r := newRewriting(t)
+	m := newManager(t, r.to, WithStrategy(Patient{}))
+	for _, path := range []string{"/a", "/b"} {
+		r.mirror.Serve("/gh"+path, nil, testorigin.Status(503, ""), testorigin.RetryAfter("3600"))
+		require.NoError(t, m.Download(r.origin.Serve(path, []byte("x")), path[1:]).Wait())
+		assert.Equal(t, 1, r.mirror.Count("/gh"+path))
+	}
+}
+
 func TestWhatHasSentSomethingIsAskedForTheRest(t *testing.T) {
 	r := newRewriting(t)
 	url := r.origin.ServeSize("/file", 4*mib, tagged)

@@ -22,13 +22,12 @@ func (d *Download) source() *url.URL { return d.sources[d.asks].url }
 func (d *Download) standsIn() bool { return d.sources[d.asks].standIn }
 
 // nextSource goes to the next source, if there is one and err is a reason to:
-// the one before failed for good, went silent, or has other content. One that only
-// stands in for the next is not asked again unless it has sent something.
+// the one before failed for good, went silent, or has other content.
 func (l *life) nextSource(err error, again bool) bool {
 	if l.asks+1 == len(l.sources) || !isOfSource(err) {
 		return false
 	}
-	if again && !errors.Is(err, ErrStalled) && (!l.standsIn() || l.tries.Gained > 0) {
+	if again && !errors.Is(err, ErrStalled) && !l.passesOn(err) {
 		return false
 	}
 	l.asks++
@@ -36,6 +35,13 @@ func (l *life) nextSource(err error, again bool) bool {
 	l.tries = Attempt{Offset: l.fetched.N}
 	l.passed = append(l.passed, err)
 	return true
+}
+
+// passesOn reports whether the source only stands in for the next one, which is asked
+// rather than this one again, unless it was cut after it had sent something.
+func (l *life) passesOn(err error) bool {
+	_, cut := errors.AsType[*TransferError](err)
+	return l.standsIn() && (!cut || l.tries.Gained == 0)
 }
 
 // withPassed adds why the sources before were given up to the failure of the last.
@@ -120,7 +126,7 @@ func (c company) Connect() (release func(), ok bool) { return c.l.site.connect(c
 func (c company) Crowded() int { return c.l.site.crowded(c.l.Download) }
 
 func (c company) Refused(err *transfer.StatusError) {
-	if status, ok := errors.AsType[*StatusError](fromTransfer(err)); ok && status.RetryAfter > 0 {
+	if status, ok := errors.AsType[*StatusError](fromTransfer(err)); ok && status.RetryAfter > 0 && !c.l.standsIn() {
 		c.l.site.holdOff(status.URL, time.Now().Add(status.RetryAfter))
 	}
 }

@@ -47,6 +47,10 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   dlm get --checksum https://example.com/SHA256SUMS \
       --mirror https://mirror.example.org/data.tar.gz https://example.com/data.tar.gz
 
+  # What each URL brought first, ever after; in a test run nothing else at all
+  dlm get --lock dlm.lock https://example.com/latest/tool.tgz
+  dlm get --lock dlm.lock --frozen https://example.com/latest/tool.tgz
+
   # Whatever the server has now; the file that is there if it is still that, or if
   # the server cannot be reached
   dlm get --revalidate --stale-if-error https://example.com/latest.zip
@@ -162,7 +166,11 @@ func (g *getCommand) options(hooks dlmanager.Hooks) ([]dlmanager.Option, error) 
 	}
 	opts = append(opts, g.cache.options()...)
 	opts = append(opts, g.fresh.options()...)
-	opts = append(opts, g.content.options()...)
+	content, err := g.content.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, content...)
 	if g.output.json {
 		opts = append(opts, dlmanager.WithSHA256())
 	}

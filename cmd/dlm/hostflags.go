@@ -25,8 +25,8 @@ func (f *hostFlags) register(s *flagSet) {
 	s.group("Hosts")
 	s.Var(&f.rewrites, "rewrite", "ask for URLs that begin with FROM at TO first, a mirror; `FROM=TO`, several with spaces between; may be repeated")
 	s.BoolVar(&f.rewriteOnly, "rewrite-only", false, "do not ask for a URL itself when it is rewritten")
-	s.Var(&f.headers, "header-for", "send a header to the host, and to no other, whatever leads there: `'HOST=NAME: VALUE'`, or HOST=@FILE for those in FILE, "+
-		"which others cannot see in the list of processes; HOST means https, http://HOST says otherwise; may be repeated")
+	s.Var(&f.headers, "header-for", "send a header with what is asked of the host, and take it along to no other: `'HOST=NAME: VALUE'`, which others see in the list of processes, "+
+		"or HOST=@FILE for those in FILE; HOST means https, http://HOST says otherwise; may be repeated")
 }
 
 // options also reads the files that the flags name.

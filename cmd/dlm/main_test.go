@@ -105,6 +105,8 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/token", []byte("secret\n"), testorigin.RequireHeader("X-Token", "s3cret"))
 	o.Serve("/gh/hello.txt", []byte("mirrored\n"))
 	o.Serve("/gh/token", []byte("mirrored\n"), testorigin.RequireHeader("X-Token", "s3cret"))
+	o.Serve("/get", []byte("got\n"))
+	o.Serve("/moving", []byte("one\n"), testorigin.Sequence(testorigin.OK(), testorigin.Body([]byte("two\n"))))
 	o.Serve("/agent", []byte("agent\n"), testorigin.RequireHeader("User-Agent", "probe/1"))
 	o.Serve("/cut", []byte("this is cut"), testorigin.CutAfter(4))
 	o.Serve("/short", []byte("this is short"), testorigin.ContentLength("100"))

@@ -108,7 +108,8 @@ There are no colours, so NO_COLOR has nothing to switch off.`
 func environmentHelp(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(`Every flag has a variable that stands for it when the flag is not given. Of a
-flag that may be repeated, it holds one value a line. Switches take true or
+flag that may be repeated, it holds one value a line (of DLM_REWRITE also several,
+with spaces between). Switches take true or
 false. A variable that is empty counts as not set. The variable outranks the
 config file.
 
