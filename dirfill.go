@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/dlmanager/dlmanager/fs"
@@ -175,7 +176,7 @@ func (f *dirFlight) fill(filling *fs.Filling, archive *File, entry fs.Entry, sto
 		return err
 	}
 	defer room.release()
-	into := filling.Gate(func(total int64) error { return f.grow(room, total) })
+	into := filling.Gate(func(total int64) error { return f.grow(room, total) }, f.freeDisk())
 	if err := a.runFiller(f.ctx, archive, into); err != nil {
 		return err
 	}
@@ -199,6 +200,16 @@ func (f *dirFlight) fill(filling *fs.Filling, archive *File, entry fs.Entry, sto
 	}
 	room.land(id, survey.Bytes, time.Now(), -1)
 	return nil
+}
+
+// freeDisk returns what makes room on a disk that is full, once, for as much as there is
+// already: what is still to come is not known.
+func (f *dirFlight) freeDisk() func(total int64) bool {
+	var once sync.Once
+	return func(total int64) (freed bool) {
+		once.Do(func() { freed = f.ask.m.freeDisk(f.ctx, f.ask.probe, max(total, minRoomStep)) })
+		return freed
+	}
 }
 
 // grow makes room for so many bytes in all.

@@ -225,3 +225,117 @@ func TestManyProcessesUseOneDirectoryAndSomeAreKilled(t *testing.T) {
 	t.Parallel()
 	toolCrowd{processes: 12, rounds: 1, kills: 8}.run(t)
 }
+
+// stuckFill is a second process: DIR URL. It begins to fill the directory, and does not
+// go on.
+func stuckFill(args []string) error {
+	m, err := tightManager(args[0], programSize)
+	if err != nil {
+		return err
+	}
+	_, err = m.GetDir(context.Background(), args[1], "tools", func(_ context.Context, _ *File, into afero.Fs) error {
+		if err := afero.WriteFile(into, "half", []byte("half"), 0o666); err != nil {
+			return err
+		}
+		fmt.Println("filling")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return afero.WriteFile(into, "other half", []byte("half"), 0o666)
+	})
+	return err
+}
+
+// newToolOrigin serves a program as /archive.
+func newToolOrigin(t *testing.T) (o *httptest.Server, requests *atomic.Int32) {
+	t.Helper()
+	program, err := os.ReadFile("/bin/true")
+	if runtime.GOOS == "windows" {
+		program, err = []byte("program"), nil
+	}
+	require.NoError(t, err)
+	requests = &atomic.Int32{}
+	o = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		_, _ = w.Write(program)
+	}))
+	t.Cleanup(o.Close)
+	return o, requests
+}
+
+func TestWhenTheFillerIsKilledAnotherOneFills(t *testing.T) {
+	o, requests := newToolOrigin(t)
+	dir := filepath.Join(t.TempDir(), "cache")
+	filler := prepareProcess(t, "stuck", dir, o.URL+"/archive")
+	in, err := filler.StdinPipe()
+	require.NoError(t, err)
+	defer in.Close()
+	filler.start(t)
+	require.Equal(t, "", filler.next("filling"))
+
+	m, err := tightManager(dir, programSize)
+	require.NoError(t, err)
+	defer m.Close()
+	assert.EqualValues(t, 0, countEntries(t, m, true), "what is half there is not there")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	gaveUp := make(chan error)
+	go func() {
+		_, err := m.GetDir(ctx, o.URL+"/archive", "tools", spread)
+		gaveUp <- err
+	}()
+	require.Eventually(t, func() bool { return m.flightCallers("tools") == 1 }, time.Minute, time.Millisecond)
+	cancel(enough)
+	require.ErrorIs(t, <-gaveUp, enough, "who waits gives up with his context")
+
+	require.NoError(t, filler.Process.Kill())
+	_ = filler.Wait()
+	d, err := m.GetDir(t.Context(), o.URL+"/archive", "tools", spread)
+	require.NoError(t, err)
+	require.NoFileExists(t, filepath.Join(d.Path(), "half"))
+	assert.EqualValues(t, 1, requests.Load(), "the archive was there")
+	require.NoError(t, d.Close())
+	require.NoError(t, m.Close())
+	requireSwept(t, dir)
+	requireTidy(t, dir, 1)
+}
+
+// countEntries returns how many directories, or files, there are.
+func countEntries(t *testing.T, m *DownloadManager, dirs bool) (n int) {
+	t.Helper()
+	for f, err := range m.Files() {
+		require.NoError(t, err)
+		if f.Dir == dirs {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAProgramInADirectoryIsExecutedWhileOthersFork(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return
+	}
+	o, _ := newToolOrigin(t)
+	m := newManager(t, WithSync(SyncNone))
+	stop := make(chan struct{})
+	var forks sync.WaitGroup
+	for range 2 {
+		forks.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = exec.Command("/bin/true").Run()
+				}
+			}
+		})
+	}
+	for i := range 30 {
+		d, err := m.GetDir(t.Context(), o.URL+"/archive", fmt.Sprint("tools", i), spread)
+		require.NoError(t, err)
+		require.NoError(t, runTools(d))
+		require.NoError(t, d.Close())
+	}
+	close(stop)
+	forks.Wait()
+}

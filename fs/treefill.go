@@ -68,9 +68,10 @@ func (f *Filling) isApart() bool { return f.stamp.note == nil }
 
 // Gate returns the file system to fill the tree through, rooted in its folder. grow
 // is asked before the files get larger, with how many bytes they have in all then;
-// if it fails, the write does.
-func (f *Filling) Gate(grow func(total int64) error) afero.Fs {
-	f.gate = &gate{rootFs: rootFs{root: f.root}, grow: grow, open: map[*gateFile]struct{}{}}
+// if it fails, the write does. full is asked for room on the disk, which has none, and
+// says whether to try again.
+func (f *Filling) Gate(grow func(total int64) error, full func(total int64) bool) afero.Fs {
+	f.gate = &gate{rootFs: rootFs{root: f.root}, grow: grow, full: full, open: map[*gateFile]struct{}{}}
 	return f.gate
 }
 

@@ -19,6 +19,7 @@ import (
 type gate struct {
 	rootFs
 	grow func(total int64) error
+	full func(total int64) bool
 
 	mu    sync.Mutex // guards all below; held while grow is asked, so that nobody writes ahead
 	total int64
@@ -69,6 +70,14 @@ func (g *gate) take(n int64) error {
 	}
 	g.total += n
 	return nil
+}
+
+// makeRoom reports whether the disk is not full any more.
+func (g *gate) makeRoom() bool {
+	g.mu.Lock()
+	total := g.total
+	g.mu.Unlock()
+	return g.full(total)
 }
 
 // shut ends the writing, and closes what was left open: a program that somebody has
@@ -222,9 +231,19 @@ func (f *gateFile) Write(b []byte) (int, error) {
 	if err := f.reach(f.at + int64(len(b))); err != nil {
 		return 0, err
 	}
-	n, err := f.File.Write(b)
+	n, err := f.again(b, func(b []byte, _ int) (int, error) { return f.File.Write(b) })
 	f.at += int64(n)
 	return n, err
+}
+
+// again writes b, and if the disk is full, what is missing of it once there is room.
+func (f *gateFile) again(b []byte, write func(b []byte, done int) (int, error)) (int, error) {
+	n, err := write(b, 0)
+	if err == nil || !IsFull(err) || !f.gate.makeRoom() {
+		return n, err
+	}
+	more, err := write(b[n:], n)
+	return n + more, err
 }
 
 func (f *gateFile) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
@@ -235,7 +254,7 @@ func (f *gateFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.reach(off + int64(len(b))); err != nil {
 		return 0, err
 	}
-	return f.File.WriteAt(b, off)
+	return f.again(b, func(b []byte, done int) (int, error) { return f.File.WriteAt(b, off+int64(done)) })
 }
 
 func (f *gateFile) Truncate(size int64) error {
