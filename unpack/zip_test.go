@@ -110,6 +110,7 @@ func TestZipSizesThatAreWrong(t *testing.T) {
 		"packed, less":      with(func(e *rawEntry) { e.packedSays = 3 }),
 		"beyond the end":    with(func(e *rawEntry) { e.packedSays = 1 << 30 }),
 		"far beyond":        with(func(e *rawEntry) { e.zip64, e.packedSays = true, 1<<63+5 }),
+		"before the begin":  with(func(e *rawEntry) { e.zip64, e.atSays = true, 1<<63+5 }),
 		"checksum":          with(func(e *rawEntry) { e.crc++ }),
 		"header beyond end": withDirectory(nil, rawEntry{name: "bad", at: 1 << 20}),
 	} {
