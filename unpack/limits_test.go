@@ -53,7 +53,7 @@ func requireLimit(t testing.TB, err error, limit, entry string) {
 	require.Equal(t, limit, over.Limit)
 	require.Equal(t, entry, over.Entry)
 	require.Contains(t, err.Error(), limit)
-	require.Contains(t, err.Error(), entry)
+	require.Contains(t, err.Error(), strings.Trim(quoted(entry), `"`))
 }
 
 func TestSingleFilesAreLimitedAsTheyCome(t *testing.T) {
@@ -120,6 +120,25 @@ func TestHeadersWithoutEnd(t *testing.T) {
 	require.NoError(t, w.Close())
 	requireLimit(t, newPlace(t).unpack(t, Options{MaxBytes: 1 << 20}, "a.tar.gz", b.Bytes()), "MaxBytes", "")
 	require.NoError(t, newPlace(t).unpack(t, Options{}, "a.tar.gz", b.Bytes()))
+}
+
+// Names are kept in memory, however small the rest is: one of a megabyte may be "a".
+func TestNamesAreLimited(t *testing.T) {
+	long := strings.Repeat("./", 100_000)
+	var items []item
+	for i := range 6 {
+		items = append(items, item{name: fmt.Sprintf("%s%d", long, i)})
+	}
+	archive := gz(t, tarOf(t, items...))
+	require.NoError(t, newPlace(t).unpack(t, Options{}, "a", archive))
+	err := newPlace(t).unpack(t, Options{MaxEntries: 10}, "a", archive)
+	requireLimit(t, err, "MaxEntries", items[5].name)
+
+	items = nil
+	for i := range 2000 {
+		items = append(items, item{name: fmt.Sprint(i), kind: tar.TypeSymlink, target: strings.Repeat("x/", 500)})
+	}
+	requireLimit(t, newPlace(t).unpack(t, Options{MaxEntries: 2000}, "a", gz(t, tarOf(t, items...))), "MaxEntries", "1555")
 }
 
 // 28 bytes can ask for 4 GiB of memory.
