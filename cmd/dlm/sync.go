@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -41,7 +43,9 @@ The manifest is dlm.toml, or the file that is named (FILE.toml):
   os, arch  how the publisher writes what Go calls linux or amd64
   mirrors   other URLs of the same file
   checksum  sha256:HEX or another digest, or the path or URL of a checksum file;
-            or a table of these by platform
+            or a table of these by platform. What dlm.lock says must be right, too,
+            if that lies beside the manifest, or what --lock names; a URL that it does
+            not have yet is added (but for --frozen)
   to        where it goes, relative to the manifest and inside its folder; a folder
             if it ends in /. Without it the file stays in the cache
   mode      its permissions, before the umask, such as "0755"
@@ -66,6 +70,9 @@ const syncExamples = `  # All that dlm.toml names
   # Some of another manifest, for another platform
   dlm sync --os darwin --arch arm64 tools/dlm.toml kubectl jq
 
+  # Write down what each URL brings, and hold to it from then on
+  dlm sync --lock dlm.lock
+
   # Would anything be fetched?
   dlm sync --check`
 
@@ -77,6 +84,7 @@ type syncFlags struct {
 	check     bool
 	overwrite bool
 	os, arch  string
+	locks     lockFlags
 	flags     *pflag.FlagSet
 }
 
@@ -87,6 +95,8 @@ func (f *syncFlags) register(s *flagSet) {
 	s.BoolVar(&f.overwrite, "overwrite", false, "replace files that were changed by hand or are somebody else's")
 	s.StringVar(&f.os, "os", "", "fetch for the system `OS`, as Go calls it (default: this one)")
 	s.StringVar(&f.arch, "arch", "", "fetch for the processor `ARCH`, as Go calls it (default: this one)")
+	f.locks.register(s)
+	s.Lookup("lock").Usage += " (default: dlm.lock beside the manifest, if it is there)"
 }
 
 // syncCommand is one call of "dlm sync".
@@ -124,7 +134,8 @@ type syncRun struct {
 	root  string // of the manifest, absolute
 	items []*syncItem
 	state *syncState
-	dir   string // of the cache
+	lock  *dlmanager.LockFile // nil: there is none
+	dir   string              // of the cache
 	opts  []dlmanager.Option
 }
 
@@ -170,12 +181,40 @@ func (r *syncRun) prepare(args []string) error {
 	if r.items, err = m.items(names, platform); err != nil {
 		return err
 	}
+	if err = r.readLock(m); err != nil {
+		return err
+	}
 	if r.dir, err = r.cache.locate(); err != nil {
 		return err
 	}
 	r.root, r.state = m.dir, readSyncState(m)
 	r.opts, err = r.options(dlmanager.Hooks{LimitExceeded: r.warnOfLimit, Retrying: r.warnOfRetry, Stale: r.warnOfStale})
 	return err
+}
+
+// lockName is the lock file of a manifest that none is given for.
+const lockName = "dlm.lock"
+
+// readLock tells the artifacts what their URLs have brought before.
+func (r *syncRun) readLock(m *manifest) (err error) {
+	f := &r.flags.locks
+	if beside := filepath.Join(m.dir, lockName); !f.flags.Changed("lock") {
+		if _, err := os.Lstat(beside); err == nil {
+			f.lock = beside
+		}
+	}
+	if r.lock, err = f.open(); err != nil || r.lock == nil {
+		return err
+	}
+	for _, it := range r.items {
+		sum, ok := r.lock.Lookup(it.url)
+		sum = strings.TrimPrefix(sum, "sha256:")
+		if it.digest == "" {
+			it.digest = sum
+		}
+		it.unlocked = !ok || sum != it.digest // the download is going to lock it, or to fail
+	}
+	return nil
 }
 
 // splitManifest tells the manifest from the artifacts' names.

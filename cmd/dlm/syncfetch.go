@@ -34,7 +34,7 @@ func (r *syncRun) fetch(ctx context.Context) error {
 	work := map[*job]*syncItem{}
 	var jobs []*job
 	for _, it := range r.items {
-		if it.standing == inPlace && !r.fresh.asks() {
+		if it.standing == inPlace && !it.unlocked && !r.fresh.asks() {
 			continue
 		}
 		work[it.job], it.path = it, ""
@@ -43,7 +43,7 @@ func (r *syncRun) fetch(ctx context.Context) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	m, err := dlmanager.NewDownloadManager(r.dir, r.opts...)
+	m, err := dlmanager.NewDownloadManager(r.dir, append(r.opts, dlmanager.WithLockFile(r.lock))...)
 	if err != nil {
 		return err
 	}

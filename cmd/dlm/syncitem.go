@@ -16,10 +16,12 @@ type syncItem struct {
 	rel      string // destination, with slashes, relative to the manifest; "": it stays in the cache
 	checksum string // as the library takes it; "": none
 	wanted   string // names all that the destination's content depends on
-	digest   string // hexadecimal SHA-256 that it has to have; "": not known yet
+	digest   string // hexadecimal SHA-256 that it, or its archive, has to have; "": not known yet
+	pinned   bool   // the digest says all about the content
 
 	standing standing
 	cached   bool // the cache has what is wanted
+	unlocked bool // the lock file does not have its URL
 	added    bool // somebody has put more into the folder
 }
 
@@ -111,7 +113,7 @@ func (m *manifest) item(a *artifact, p platform) (*syncItem, error) {
 		it.target = filepath.Join(m.dir, filepath.FromSlash(it.rel))
 	}
 	if digits, ok := strings.CutPrefix(it.checksum, "sha256:"); ok {
-		it.digest = strings.ToLower(digits)
+		it.digest, it.pinned = strings.ToLower(digits), it.tree == nil
 	}
 	it.wanted = it.identity()
 	it.opts = it.options(mirrors)

@@ -96,13 +96,13 @@ func (it *syncItem) look(ctx context.Context, root string, s *syncState) (standi
 
 // right reports whether what was noted is what is wanted.
 func (it *syncItem) right(r syncRecord) bool {
-	if iofs.FileMode(r.Asked) != it.mode() || it.tree != nil && r.Wanted != it.wanted {
+	if iofs.FileMode(r.Asked) != it.mode() {
 		return false
 	}
-	if it.digest != "" {
+	if it.pinned {
 		return r.SHA256 == it.digest
 	}
-	return r.Wanted == it.wanted
+	return r.Wanted == it.wanted && (it.digest == "" || r.SHA256 == it.digest)
 }
 
 // read compares what is in the file with what was put there and what is wanted.
