@@ -84,18 +84,17 @@ type syncFlags struct {
 	check     bool
 	overwrite bool
 	os, arch  string
-	locks     lockFlags
 	flags     *pflag.FlagSet
 }
 
-func (f *syncFlags) register(s *flagSet) {
+func (f *syncFlags) register(s *flagSet, locks *lockFlags) {
 	f.flags = s.FlagSet
 	s.group("What is done")
 	s.BoolVar(&f.check, "check", false, "fetch nothing; tell how each artifact stands, and end with 10 unless all are in place")
 	s.BoolVar(&f.overwrite, "overwrite", false, "replace files that were changed by hand or are somebody else's")
 	s.StringVar(&f.os, "os", "", "fetch for the system `OS`, as Go calls it (default: this one)")
 	s.StringVar(&f.arch, "arch", "", "fetch for the processor `ARCH`, as Go calls it (default: this one)")
-	f.locks.register(s)
+	locks.register(s)
 	s.Lookup("lock").Usage += " (default: dlm.lock beside the manifest, if it is there)"
 }
 
@@ -118,7 +117,7 @@ func newSyncCommand(u *ui) *cobra.Command {
 		ValidArgsFunction: completeArtifacts,
 	}
 	flags := newFlagSet(cmd.Flags())
-	s.flags.register(flags)
+	s.flags.register(flags, &s.content.lock)
 	s.cache.register(flags)
 	s.fresh.register(flags)
 	s.transfer.register(flags)
@@ -134,8 +133,7 @@ type syncRun struct {
 	root  string // of the manifest, absolute
 	items []*syncItem
 	state *syncState
-	lock  *dlmanager.LockFile // nil: there is none
-	dir   string              // of the cache
+	dir   string // of the cache
 	opts  []dlmanager.Option
 }
 
@@ -196,18 +194,19 @@ func (r *syncRun) prepare(args []string) error {
 const lockName = "dlm.lock"
 
 // readLock tells the artifacts what their URLs have brought before.
-func (r *syncRun) readLock(m *manifest) (err error) {
-	f := &r.flags.locks
+func (r *syncRun) readLock(m *manifest) error {
+	f := &r.content.lock
 	if beside := filepath.Join(m.dir, lockName); !f.flags.Changed("lock") {
 		if _, err := os.Lstat(beside); err == nil {
 			f.lock = beside
 		}
 	}
-	if r.lock, err = f.open(); err != nil || r.lock == nil {
+	lock, err := f.open()
+	if err != nil || lock == nil {
 		return err
 	}
 	for _, it := range r.items {
-		sum, ok := r.lock.Lookup(it.url)
+		sum, ok := lock.Lookup(it.url)
 		sum = strings.TrimPrefix(sum, "sha256:")
 		if it.digest == "" {
 			it.digest = sum

@@ -37,7 +37,7 @@ func (r *syncRun) check(ctx context.Context) error {
 
 // askCache finds out what the cache has of what is not in place.
 func (r *syncRun) askCache(ctx context.Context) error {
-	opts := append(r.opts, dlmanager.WithExisting(), dlmanager.WithSizeLimit(0), dlmanager.WithOffline())
+	opts := append(r.opts, dlmanager.WithExisting(), dlmanager.WithSizeLimit(0), dlmanager.WithOffline(), dlmanager.WithLockFile(nil))
 	m, err := dlmanager.NewDownloadManager(r.dir, opts...)
 	if errors.Is(err, iofs.ErrNotExist) || errors.Is(err, dlmanager.ErrNotCacheDir) {
 		return nil // so it has nothing

@@ -43,7 +43,7 @@ func (r *syncRun) fetch(ctx context.Context) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	m, err := dlmanager.NewDownloadManager(r.dir, append(r.opts, dlmanager.WithLockFile(r.lock))...)
+	m, err := dlmanager.NewDownloadManager(r.dir, r.opts...)
 	if err != nil {
 		return err
 	}
