@@ -95,7 +95,7 @@ func gz(t testing.TB, plain []byte) []byte {
 
 func zst(t testing.TB, plain []byte) []byte {
 	t.Helper()
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
 	require.NoError(t, err)
 	defer w.Close()
 	return w.EncodeAll(plain, nil)
@@ -150,6 +150,11 @@ func bz2Single(t testing.TB) []byte { return decode(t, bz2SingleText) }
 // xzTar is the same tar archive compressed by xz(1), with its usual settings.
 func xzTar(t testing.TB) []byte { return decode(t, xzTarText) }
 
+// sparseTars are what GNU tar makes of a file "hole" with a hole of 1 MiB and then "end".
+func sparseTars(t testing.TB) map[string][]byte {
+	return map[string][]byte{"pax": decode(t, sparsePAX), "gnu": decode(t, sparseGNU)}
+}
+
 func decode(t testing.TB, text string) []byte {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(text)
@@ -161,4 +166,6 @@ const (
 	bz2TarText    = `QlpoOTFBWSZTWT1Mj5YAAHP7hMkQAERAAO+AAIBmZJ4AAACACCAAdQ1TNNRpk0abSGmT1BJTSaaBoaANBT7u970IIwASJ5WEZugSckgZXMPozmqEaMAQ8g2kWRhohE2b3G8hOlhVbejACCovja6mFWCSD8XckU4UJA9TI+WA`
 	bz2SingleText = `QlpoOTFBWSZTWcHAgOIAAAFBAAAQAkSgADDNAMNGKZcXckU4UJDBwIDi`
 	xzTarText     = `/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4Cf/AGtdADIaSqclivIZVmcKsuzSV2HJbXS5rjBix2VsBnzpP6rdeTshFW0yW/YOfCrLkTml7i2y7yXPjHdmZPw7Yvac17mQP0oQ1cQYDGrKtIBEdbYrVkeYnFXATX61YIp1vQnJuH/LSrZY8JJEoCcAAADm4v9Xi2rRDAABhwGAUAAAhkFlfLHEZ/sCAAAAAARZWg==`
+	sparsePAX     = `H4sIAAAAAAACA+3UTWrDMBAFYK11Cp9AntGPHS+8bbMqhdIDiEZQF8cukgshp6/ithBcaDZpIOR9G8GMFrZGT6p89Lt18JsQU/k69kGcH2WVtfOaLVfSphZUG1s56+Y6Mzsrip24gI80+Zg/RdwmrYv7h2eV3n1MQW392xhblotqN+QqSW2Pq4PfhvZwY6Th43oMvk/dPrRMduXqRhoq/NTlzVw3TtdsGqt0lUetecWH7svvLn13BfwvVebRPc2Tu+v6oLhhy2d+CE7kn4nMIv+OrRMFXTL/cRynv/ad6i9/7lryL79iWkkjfwJLiN3NCMMGhwAAAAAAAAAAAAAAAAAAAHDlPgHwdgzDACgAAA==`
+	sparseGNU     = `H4sIAAAAAAACA+3QQQrCMBCF4TlKjpA6k/QgnkAw0IUYaNP7G7IQsaUugoLwf5uB9wYGZsq3JF/mq2jWZvU+KxU/qsVgoeVDiHoSd5YfWJdymZ2TOedytPep7/qO7X3kmetL7nsO6LZM96sAAAAAAAAAAAAAAAAAAP7PA3uWCXMAKAAA`
 )

@@ -161,7 +161,7 @@ func (f failing) ReadAt(b []byte, at int64) (int, error) {
 }
 
 func large(t testing.TB) map[string][]byte {
-	content := make([]byte, 8*bufferBytes)
+	content := make([]byte, 3*bufferBytes)
 	_, err := rand.NewChaCha8([32]byte{}).Read(content)
 	require.NoError(t, err)
 	items := []item{{name: "a", content: string(content)}, {name: "b", content: string(content)}}

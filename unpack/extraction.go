@@ -89,7 +89,7 @@ func (x *extraction) add(e entry, content io.Reader) error {
 	if x.ctx.Err() != nil {
 		return context.Cause(x.ctx)
 	}
-	if err := x.limits.addEntry(e.name); err != nil {
+	if err := x.limits.addEntry(e.name, e.target); err != nil {
 		return err
 	}
 	name, err := x.locate(e.name)

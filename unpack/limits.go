@@ -12,6 +12,7 @@ import (
 // passed over: it takes time as well.
 type limits struct {
 	entries, maxEntries int64
+	names, maxNames     int64 // bytes of names and targets, which are kept in memory
 	bytes               int64
 	maxBytes            int64 // by MaxBytes
 	maxEntryBytes       int64
@@ -28,6 +29,7 @@ func newLimits(o Options, archiveSize int64) *limits {
 		maxBytes:   limit(o.MaxBytes, defaultBytes),
 		ratio:      limit(int64(o.MaxRatio), defaultRatio),
 	}
+	l.maxNames = roomFor(l.maxEntries, 256)
 	l.maxEntryBytes = l.maxBytes
 	if o.MaxEntryBytes > 0 {
 		l.maxEntryBytes = o.MaxEntryBytes
@@ -50,9 +52,27 @@ func limit(given, byDefault int64) int64 {
 	return given
 }
 
-// addEntry counts one more.
-func (l *limits) addEntry(name string) error {
-	if l.entries++; l.entries <= l.maxEntries {
+// roomFor is what so many entries may have in memory, in bytes, when each has so many
+// on average, with some more for a few large ones.
+func roomFor(entries, each int64) int64 {
+	const atLeast = 1 << 20
+	if entries > (none-atLeast)/each {
+		return none
+	}
+	return atLeast + entries*each
+}
+
+// addEntry counts one more, with the target if it is a link.
+func (l *limits) addEntry(name, target string) error {
+	l.entries++
+	l.names += int64(len(name) + len(target))
+	if l.names > l.maxNames {
+		return &LimitError{
+			Entry: name, Limit: "MaxEntries", Max: l.maxEntries,
+			reason: "the names come to more than " + show(l.maxNames),
+		}
+	}
+	if l.entries <= l.maxEntries {
 		return nil
 	}
 	return &LimitError{

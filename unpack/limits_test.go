@@ -53,7 +53,7 @@ func requireLimit(t testing.TB, err error, limit, entry string) {
 	require.Equal(t, limit, over.Limit)
 	require.Equal(t, entry, over.Entry)
 	require.Contains(t, err.Error(), limit)
-	require.Contains(t, err.Error(), entry)
+	require.Contains(t, err.Error(), strings.Trim(quoted(entry), `"`))
 }
 
 func TestSingleFilesAreLimitedAsTheyCome(t *testing.T) {
@@ -61,7 +61,22 @@ func TestSingleFilesAreLimitedAsTheyCome(t *testing.T) {
 	requireLimit(t, newPlace(t).unpack(t, Options{MaxBytes: 2 * bufferBytes}, "a.gz", archive), "MaxBytes", "a")
 	requireLimit(t, newPlace(t).unpack(t, Options{MaxEntryBytes: 3*bufferBytes - 1}, "a.gz", archive), "MaxEntryBytes", "a")
 	require.NoError(t, newPlace(t).unpack(t, Options{MaxBytes: 3 * bufferBytes}, "a.gz", archive))
-	requireLimit(t, newPlace(t).unpack(t, Options{}, "a.gz", gz(t, make([]byte, harmless+1))), "MaxRatio", "a")
+}
+
+func TestTheRatioCountsFromWhereItMatters(t *testing.T) {
+	for _, c := range []struct{ ratio, archive, most int64 }{
+		{0, 100, harmless},
+		{0, harmless, 100 * harmless},
+		{3, harmless, 3 * harmless},
+		{-1, 100, none},
+		{0, none / 2, none},
+	} {
+		l := newLimits(Options{MaxRatio: int(c.ratio), MaxBytes: -1}, c.archive)
+		require.NoError(t, l.addBytes("a", c.most, c.most), c)
+		if c.most < none {
+			requireLimit(t, l.addBytes("b", 1, 1), "MaxRatio", "b")
+		}
+	}
 }
 
 // A tar header may announce what it likes: nothing is written before it fits.
@@ -96,16 +111,34 @@ func TestHeadersWithoutEnd(t *testing.T) {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
 	require.NoError(t, err)
-	for range harmless/len(padded) + 8 {
+	for range 6 {
 		_, err = w.Write(padded)
 		require.NoError(t, err)
 	}
 	_, err = w.Write(tarOf(t, item{name: "x"}))
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
-	requireLimit(t, newPlace(t).unpack(t, Options{}, "a.tar.gz", b.Bytes()), "MaxRatio", "")
 	requireLimit(t, newPlace(t).unpack(t, Options{MaxBytes: 1 << 20}, "a.tar.gz", b.Bytes()), "MaxBytes", "")
-	require.NoError(t, newPlace(t).unpack(t, Options{MaxRatio: -1}, "a.tar.gz", b.Bytes()))
+	require.NoError(t, newPlace(t).unpack(t, Options{}, "a.tar.gz", b.Bytes()))
+}
+
+// Names are kept in memory, however small the rest is: one of a megabyte may be "a".
+func TestNamesAreLimited(t *testing.T) {
+	long := strings.Repeat("./", 100_000)
+	var items []item
+	for i := range 6 {
+		items = append(items, item{name: fmt.Sprintf("%s%d", long, i)})
+	}
+	archive := gz(t, tarOf(t, items...))
+	require.NoError(t, newPlace(t).unpack(t, Options{}, "a", archive))
+	err := newPlace(t).unpack(t, Options{MaxEntries: 10}, "a", archive)
+	requireLimit(t, err, "MaxEntries", items[5].name)
+
+	items = nil
+	for i := range 2000 {
+		items = append(items, item{name: fmt.Sprint(i), kind: tar.TypeSymlink, target: strings.Repeat("x/", 500)})
+	}
+	requireLimit(t, newPlace(t).unpack(t, Options{MaxEntries: 2000}, "a", gz(t, tarOf(t, items...))), "MaxEntries", "1555")
 }
 
 // 28 bytes can ask for 4 GiB of memory.

@@ -36,7 +36,8 @@ type Options struct {
 	// it stays.
 	Strip int
 	// MaxEntries limits the entries, with the folders that only the names of others
-	// tell of. 0: 250,000. Negative: no limit.
+	// tell of, and with it the memory that their names take: 256 bytes for each on
+	// average, and 1 MiB more. 0: 250,000. Negative: no limit.
 	MaxEntries int
 	// MaxBytes limits the bytes of all files together. 0: 10 GiB. Negative: no limit.
 	MaxBytes int64

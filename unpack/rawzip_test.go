@@ -2,6 +2,7 @@ package unpack
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"encoding/binary"
 	"hash/crc32"
@@ -22,6 +23,7 @@ type rawEntry struct {
 	creator             byte // system
 	attributes          uint32
 	packedSays, sizeSay uint64 // in the directory, instead of the truth; 0: the truth
+	atSays              uint64 // the same, with zip64
 }
 
 func stored(name, content string) rawEntry {
@@ -58,7 +60,7 @@ func (e rawEntry) local() []byte {
 
 // record is the entry of the directory (APPNOTE 4.3.12).
 func (e rawEntry) record() []byte {
-	packed, size := e.packed, e.size
+	packed, size, at := e.packed, e.size, uint64(e.at)
 	if e.packedSays != 0 {
 		packed = e.packedSays
 	}
@@ -68,10 +70,11 @@ func (e rawEntry) record() []byte {
 	var extra []byte
 	if e.zip64 {
 		extra = binary.LittleEndian.AppendUint16(extra, 1)
-		extra = binary.LittleEndian.AppendUint16(extra, 16)
+		extra = binary.LittleEndian.AppendUint16(extra, 24)
 		extra = binary.LittleEndian.AppendUint64(extra, size)
 		extra = binary.LittleEndian.AppendUint64(extra, packed)
-		packed, size = 1<<32-1, 1<<32-1
+		extra = binary.LittleEndian.AppendUint64(extra, cmp.Or(e.atSays, at))
+		packed, size, at = 1<<32-1, 1<<32-1, 1<<32-1
 	}
 	b := []byte{'P', 'K', 1, 2, 20, e.creator, 20, 0}
 	b = binary.LittleEndian.AppendUint16(b, e.flags)
@@ -84,7 +87,7 @@ func (e rawEntry) record() []byte {
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(extra)))
 	b = append(b, make([]byte, 6)...)
 	b = binary.LittleEndian.AppendUint32(b, e.attributes)
-	b = binary.LittleEndian.AppendUint32(b, uint32(e.at))
+	b = binary.LittleEndian.AppendUint32(b, uint32(at))
 	return append(append(b, e.name...), extra...)
 }
 

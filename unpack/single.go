@@ -9,7 +9,7 @@ import (
 // single makes one file of a compressed stream that is no tar archive.
 func (x *extraction) single(f format, archive, header string, stream io.Reader) error {
 	e := entry{name: singleName(f, archive, header), kind: regular, size: -1, noMode: true}
-	if err := x.limits.addEntry(e.name); err != nil {
+	if err := x.limits.addEntry(e.name, ""); err != nil {
 		return err
 	}
 	name, err := cleanPath(e.name)

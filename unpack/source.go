@@ -21,10 +21,15 @@ type source struct {
 	err    error      // the first of reading
 }
 
+var errNegative = errors.New("an offset is negative")
+
 // ReadAt is io.ReaderAt's.
 func (s *source) ReadAt(b []byte, at int64) (int, error) {
 	if s.ctx.Err() != nil {
 		return 0, context.Cause(s.ctx)
+	}
+	if at < 0 { // zip's 64 bits have no sign
+		return 0, errNegative
 	}
 	n, err := 0, io.EOF
 	if at < s.size {

@@ -50,7 +50,7 @@ func (x *extraction) addTarEntry(h *tar.Header, r io.Reader) error {
 	case tar.TypeLink:
 		e.kind = hardlink
 	case tar.TypeXGlobalHeader:
-		return x.limits.addEntry(h.Name) // git's, with the commit: nothing to unpack
+		return x.limits.addEntry(h.Name, "") // git's, with the commit: nothing to unpack
 	default:
 		return refuse(h.Name, "it is "+tarKind(h.Typeflag)+", not a file, folder or link")
 	}

@@ -87,7 +87,7 @@ func (t *tree) makeFolders(key, dir, entry string) error {
 		if err := t.makeFolders(path.Dir(key), path.Dir(dir), entry); err != nil {
 			return err
 		}
-		if err := t.limits.addEntry(entry); err != nil {
+		if err := t.limits.addEntry(entry, ""); err != nil {
 			return err
 		}
 		t.nodes[key] = &node{kind: folder, path: dir, entry: entry}

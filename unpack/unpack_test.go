@@ -204,6 +204,16 @@ func TestFoldersMayComeTwice(t *testing.T) {
 	require.Equal(t, map[string]string{"a/": "", "a/b": ""}, p.tree(t))
 }
 
+func TestSparseFilesAreWrittenInFull(t *testing.T) {
+	const hole = 1 << 20
+	for format, archive := range sparseTars(t) {
+		p := newPlace(t)
+		require.NoError(t, p.unpack(t, Options{}, "a", archive), format)
+		require.Equal(t, map[string]string{"hole": string(make([]byte, hole)) + "end"}, p.tree(t), format)
+		requireLimit(t, newPlace(t).unpack(t, Options{MaxBytes: hole}, "a", archive), "MaxBytes", "hole")
+	}
+}
+
 // git archive writes the commit into a header that is no entry.
 func TestGlobalHeadersArePassedOver(t *testing.T) {
 	var b bytes.Buffer

@@ -11,10 +11,14 @@ import (
 	"time"
 )
 
+// recordBytes is what a directory has for an entry: 46 bytes and the name. In memory it
+// takes up to six times as much.
+const recordBytes = 128
+
 // zip unpacks a zip archive, zip64 too: stored and deflated entries, in the order of its
 // directory. Whether it may be unpacked is known, as far as it can be, before it is.
 func (x *extraction) zip() error {
-	dir := &directoryReader{src: x.src, left: directoryRoom(x.limits.maxEntries)}
+	dir := &directoryReader{src: x.src, left: roomFor(x.limits.maxEntries, recordBytes)}
 	r, err := zip.NewReader(dir, x.src.size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // what is insecure is refused below
 		return x.readError("", err)
@@ -22,7 +26,7 @@ func (x *extraction) zip() error {
 	dir.left = none
 	if most := x.limits.maxEntries; int64(len(r.File)) > most {
 		x.limits.entries = most
-		return x.limits.addEntry(r.File[most].Name)
+		return x.limits.addEntry(r.File[most].Name, "")
 	}
 	if err := x.checkZip(r.File); err != nil {
 		return err
@@ -33,16 +37,6 @@ func (x *extraction) zip() error {
 		}
 	}
 	return x.tree.makeLinks(x.ctx)
-}
-
-// directoryRoom is what the directory of a zip archive may have, in bytes. An entry has
-// 46 and its name, and takes six times as much in memory.
-func directoryRoom(entries int64) int64 {
-	const each, atLeast = 128, 1 << 20
-	if entries > none/each-atLeast {
-		return none
-	}
-	return atLeast + entries*each
 }
 
 // directoryReader reads an archive as long as it takes no more than left bytes: the

@@ -22,6 +22,8 @@ func TestZipEntriesThatAreRefused(t *testing.T) {
 		"masked directory": with(stored("bad", "x"), func(e *rawEntry) { e.flags = 1 << 13 }),
 		"method":           with(stored("bad", "x"), func(e *rawEntry) { e.method = 14 }),
 		"full folder":      stored("bad/", "x"),
+		"NUL":              stored("bad\x00.png", "x"),
+		"not UTF-8":        stored("bad\xff", "x"),
 		"device":           with(stored("bad", ""), func(e *rawEntry) { e.creator, e.attributes = unix, 0o020644<<16 }),
 		"pipe":             with(stored("bad", ""), func(e *rawEntry) { e.creator, e.attributes = unix, 0o010644<<16 }),
 		"socket":           with(stored("bad", ""), func(e *rawEntry) { e.creator, e.attributes = unix, 0o140644<<16 }),
@@ -31,7 +33,7 @@ func TestZipEntriesThatAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := newPlace(t).unpack(t, Options{}, "a.zip", rawZip(stored("good", "x"), e))
 			require.ErrorIs(t, err, ErrRefused)
-			require.ErrorContains(t, err, e.name)
+			require.ErrorContains(t, err, quoted(e.name))
 		})
 	}
 }
@@ -110,6 +112,7 @@ func TestZipSizesThatAreWrong(t *testing.T) {
 		"packed, less":      with(func(e *rawEntry) { e.packedSays = 3 }),
 		"beyond the end":    with(func(e *rawEntry) { e.packedSays = 1 << 30 }),
 		"far beyond":        with(func(e *rawEntry) { e.zip64, e.packedSays = true, 1<<63+5 }),
+		"before the begin":  with(func(e *rawEntry) { e.zip64, e.atSays = true, 1<<63+5 }),
 		"checksum":          with(func(e *rawEntry) { e.crc++ }),
 		"header beyond end": withDirectory(nil, rawEntry{name: "bad", at: 1 << 20}),
 	} {
