@@ -79,6 +79,9 @@ func (g *getCommand) unpack(ctx context.Context, m *dlmanager.DownloadManager, j
 	fill := unpack.Options{Strip: g.unpacking.strip.n}.Fill
 	dir, err := m.GetDir(ctx, j.url, g.unpacking.nameIn(j.name), fill, opts...)
 	if err != nil {
+		if d := j.archive.Load(); d != nil {
+			j.result = d.Result() // what is kept
+		}
 		return err
 	}
 	defer dir.Close() // nothing was written
