@@ -38,9 +38,6 @@ func (f *dirFlight) work() (result Result, held *Dir, err error) {
 // stall time-out is frozen: then it is made a second time, beside his.
 func (f *dirFlight) claim() (*fs.Partial, *Dir, error) {
 	a := f.ask
-	if err := a.m.house.awaitTidied(f.ctx); err != nil {
-		return nil, nil, err
-	}
 	spot, stall := a.m.dir.TreeSpot(a.name), a.probe.cfg.stall
 	var pulse fs.Pulse
 	felt := time.Now()

@@ -15,3 +15,7 @@ func TestManyProcessesUseOneDirectoryWhileOthersFillTheCacheForLong(t *testing.T
 func TestManyProcessesUseOneDirectoryAndManyAreKilled(t *testing.T) {
 	toolCrowd{processes: 30, rounds: 20, kills: 20}.run(t)
 }
+
+func TestManyAreKilledWhileOthersFillTheCache(t *testing.T) {
+	toolCrowd{processes: 30, rounds: 20, kills: 20, fillers: 2}.run(t)
+}

@@ -17,7 +17,7 @@ import (
 // WithArchive keeps the archive from which GetDir fills a directory, as the file
 // called name, where [DownloadManager.Get] finds it, too; and takes it from there if
 // it is there already. "", the default: the archive is removed when the directory is
-// there. It means nothing to other downloads.
+// there, and counts until then. It means nothing to other downloads.
 func WithArchive(name string) DownloadOption {
 	return downloadOption(func(c *downloadConfig) { c.archive = name })
 }
@@ -40,6 +40,8 @@ func WithArchive(name string) DownloadOption {
 // to be from such an archive, and with WithFreshness the archive is fetched again, or
 // revalidated if WithArchive kept it, when it was fetched longer ago than that; only if it is another one
 // is the directory filled anew.
+//
+// WithProgress tells how far the archive is; of a directory that is there, nothing.
 //
 // When ctx ends first, GetDir returns the context's cause. The work goes on for
 // others who wait for it; when there is nobody, it is interrupted, and what has
@@ -143,7 +145,11 @@ func (a *dirAsk) open(ctx context.Context) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.suits(dir.tree, info); err != nil {
+	err = a.suits(dir.tree, info)
+	if err == nil {
+		err = a.probe.lockTree(ctx, archiveEntry(dir.tree, info))
+	}
+	if err != nil {
 		return nil, errors.Join(err, dir.file.Close())
 	}
 	a.use(info)

@@ -127,19 +127,19 @@ func CleanTreeName(name string) error {
 }
 
 // keyOf returns the key that the base name of a tree's folder or file begins with.
-func keyOf(base string) string { return base[:min(len(base), len(key("")))] }
+func keyOf(base string) string { return base[:min(len(base), keyLength)] }
+
+const keyLength = 20 // of what key returns
 
 // isTreeFolder reports whether the base name is one of a folder that holds a tree:
 // a key, and if there were several of that name, what tells them apart.
 func isTreeFolder(base string) bool {
-	n := len(key(""))
-	if len(base) == n {
-		return isKey(base)
+	key, rest := keyOf(base), base[len(keyOf(base)):]
+	if len(key) < keyLength || strings.Trim(key, "0123456789ABCDEFGHIJKLMNOPQRSTUV") != "" {
+		return false
 	}
-	return len(base) == n+1+16 && isKey(base[:n]) && base[n] == '-' && strings.Trim(base[n+1:], "0123456789abcdef") == ""
+	return rest == "" || len(rest) == 1+16 && rest[0] == '-' && strings.Trim(rest[1:], "0123456789abcdef") == ""
 }
-
-func isKey(s string) bool { return strings.Trim(s, "0123456789ABCDEFGHIJKLMNOPQRSTUV") == "" }
 
 var errNoStamp = errors.New("not the entry of a directory")
 

@@ -45,9 +45,11 @@ func (j *job) outcome() dlmanager.Result {
 		return j.download.Result()
 	case j.tree.dir != nil:
 		return j.tree.dir.Result()
-	default:
-		return dlmanager.Result{}
 	}
+	if d := j.tree.archive.Load(); d != nil {
+		return d.Result() // what is kept
+	}
+	return dlmanager.Result{}
 }
 
 // progress is how far the job is. An archive that has come is being unpacked.
