@@ -58,7 +58,7 @@ type LockOptions struct {
 const maxLockFile = 64 << 20
 
 // OpenLockFile reads the lock file at path. One that is not there is empty, and made
-// when the first line is recorded. A *LockFileError says which line is wrong.
+// when the first line is recorded; frozen, it is an os.ErrNotExist. A *LockFileError says which line is wrong.
 func OpenLockFile(path string, o LockOptions) (*LockFile, error) {
 	whole, err := filepath.Abs(path)
 	if err != nil {
@@ -76,7 +76,7 @@ func OpenLockFile(path string, o LockOptions) (*LockFile, error) {
 // held before.
 func (l *LockFile) read(before *lockText) (*lockText, error) {
 	content, err := readLimited(l.fsys, l.path, maxLockFile)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) && !l.frozen {
 		content, err = nil, nil
 	}
 	if err != nil {

@@ -67,14 +67,27 @@ func TestWhatAURLBroughtFirstIsWhatItHasToBring(t *testing.T) {
 func TestAFrozenLockFileIsNotAddedTo(t *testing.T) {
 	l := newLocking(t)
 	url := l.Serve("/file", []byte("x"))
-	m := newManager(t, l.open(LockOptions{Frozen: true}))
-	err := m.Download(url+"?sig=s3cret", "file").Wait()
+	_, err := OpenLockFile(l.file, LockOptions{Frozen: true})
+	require.ErrorIs(t, err, os.ErrNotExist, "its name may be a slip")
+	require.NoError(t, os.WriteFile(l.file, []byte("http://h/a "+sumA), 0o666))
+	lock, err := OpenLockFile(l.file, LockOptions{Frozen: true})
+	require.NoError(t, err)
+	sum, ok := lock.Lookup("http://user@H:80/a")
+	assert.True(t, ok)
+	assert.Equal(t, sumA, sum)
+	for _, other := range []string{url, "", "ftp://h/a"} {
+		sum, ok = lock.Lookup(other)
+		assert.False(t, ok)
+		assert.Empty(t, sum)
+	}
+	m := newManager(t, WithLockFile(lock))
+	err = m.Download(url+"?sig=s3cret", "file").Wait()
 	require.ErrorIs(t, err, ErrNotLocked)
 	require.ErrorContains(t, err, l.file)
 	require.NotContains(t, err.Error(), "s3cret")
 	require.ErrorIs(t, m.Download(url, "file", WithChecksum(sha256Of("x"))).Wait(), ErrNotLocked)
 	assert.Zero(t, l.Count("/file"))
-	require.NoFileExists(t, l.file)
+	assert.Equal(t, "http://h/a "+sumA, l.text())
 	require.Error(t, m.Wait())
 }
 
