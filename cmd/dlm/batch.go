@@ -80,7 +80,7 @@ func oneList(_ *cobra.Command, args []string) error {
 
 func (b *batchCommand) run(ctx context.Context, list string) error {
 	b.ui.setQuiet(b.output.quiet)
-	r := &batchRun{batchCommand: b}
+	r := &batchRun{batchCommand: b, evicted: newEvictions()}
 	if err := r.prepare(list); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ type batchRun struct {
 	m        *dlmanager.DownloadManager
 	job      *batch.Job
 	report   *batchReport
-	evicted  evictions
+	evicted  *evictions
 	landed   received
 	show     *follower
 }
@@ -128,7 +128,7 @@ func (r *batchRun) prepare(list string) error {
 	if r.dir, err = r.cache.locate(); err != nil {
 		return err
 	}
-	r.flags.settle(&r.transfer)
+	r.flags.settle(&r.transfer, list)
 	r.opts, err = r.options(dlmanager.Hooks{LimitExceeded: r.warnOfLimit, Stale: r.warnOfStale, Evicted: r.evicted.evict})
 	if err != nil {
 		return err

@@ -60,13 +60,17 @@ func (f *batchFlags) adapt(g *getCommand) {
 	f.flags.Lookup("grace").DefValue = "0"
 	perHost := f.flags.Lookup("per-host")
 	perHost.DefValue = "0" // its usage says more than a figure can
-	perHost.Usage += " (default: half of -j, so that one slow host holds up no other)"
+	perHost.Usage += " (default: half of -j, so that one slow host holds up no other; for a list in a file with one host alone, all)"
 	f.flags.Lookup("max-time").Usage = "stop after `DURATION`; 0: never"
 }
 
-// settle works out what depends on other flags.
-func (f *batchFlags) settle(t *transferFlags) {
-	if !f.flags.Changed("per-host") {
+// settle works out what depends on other flags, and on the list.
+func (f *batchFlags) settle(t *transferFlags, list string) {
+	switch {
+	case f.flags.Changed("per-host"):
+	case list != fromStdin && isOneHosts(list):
+		t.perHost.n = t.parallel.n
+	default:
 		t.perHost.n = max(1, t.parallel.n/2)
 	}
 }
