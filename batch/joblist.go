@@ -149,23 +149,33 @@ func (a *listAdder) next() (listLine, error) {
 // not wait for them, and one write for all is cheap.
 const linesAtOnce = 1024
 
-// run adds the lines from where the list is.
+// run adds the lines from where the list is. Those of a stream are added before it
+// is waited for.
 func (a *listAdder) run(ctx context.Context) error {
 	lines := make([]listLine, 0, linesAtOnce)
-	for {
+	var failed error
+	save := func() error {
+		switch {
+		case failed != nil:
+		case ctx.Err() != nil:
+			failed = context.Cause(ctx)
+		default:
+			failed = a.add(lines)
+		}
 		lines = lines[:0]
-		var err error
-		for len(lines) < linesAtOnce && err == nil {
-			var l listLine
-			if l, err = a.next(); err == nil {
-				lines = append(lines, l)
+		return failed
+	}
+	a.list.beforeRead(save)
+	defer a.list.beforeRead(nil)
+	for {
+		l, err := a.next()
+		if err == nil {
+			lines = append(lines, l)
+		}
+		if err != nil || len(lines) == linesAtOnce {
+			if failed := save(); failed != nil {
+				return failed
 			}
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if saved := a.add(lines); saved != nil {
-			return saved
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

@@ -33,6 +33,7 @@ type LinkList struct {
 	over error // why nothing more is read
 	last place
 	seen window
+	in   *stream // nil: it is a file
 }
 
 var _ Source[Link] = (*LinkList)(nil)
@@ -61,7 +62,7 @@ func OpenLinkList(path string) (*LinkList, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := NewLinkList(f, path)
+	l := newLinkList(f, path)
 	l.file = f
 	l.magic = MagicOf("link list", map[string]any{"path": abs})
 	return l, nil
@@ -70,6 +71,13 @@ func OpenLinkList(path string) (*LinkList, error) {
 // NewLinkList returns a list that is read from r once, and whose errors call it
 // name.
 func NewLinkList(r io.Reader, name string) *LinkList {
+	in := &stream{Reader: r}
+	l := newLinkList(in, name)
+	l.in = in
+	return l
+}
+
+func newLinkList(r io.Reader, name string) *LinkList {
 	l := &LinkList{name: name, r: newLineReader(r)}
 	l.magic = MagicOf("link list", map[string]any{"name": name})
 	return l

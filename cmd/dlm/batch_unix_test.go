@@ -123,3 +123,22 @@ func TestBatchHearsASignalWhileItReadsStdin(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 143, exitCodeOf(t, cmd.Wait()))
 }
+
+func TestBatchFetchesWhatStdinBringsAtOnce(t *testing.T) {
+	o := testorigin.New(t)
+	urls := []string{o.Serve("/first", []byte("first")), o.Serve("/second", []byte("second"))}
+	cmd, _ := dlm(t, "batch", "-")
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	for i, path := range []string{"/first", "/second"} {
+		_, err = fmt.Fprintln(stdin, urls[i])
+		require.NoError(t, err)
+		<-o.Arrived(path, 1) // before more is written
+	}
+	require.NoError(t, stdin.Close())
+	require.NoError(t, cmd.Wait(), stderr.String())
+	require.Contains(t, stderr.String(), "2 links: 2 fetched")
+}
