@@ -146,7 +146,9 @@ func (j *Job) load(magic string) error {
 	if magic != "" && j.state.magic != magic {
 		return fmt.Errorf("%w: it is another job's directory: begin anew (Remove), or give another one", ErrForeign)
 	}
-	return j.compactIfWorthIt()
+	// What an earlier process wrote may be on its way yet. From here on, records say
+	// that it is not, so that damage is not taken for a crash.
+	return errors.Join(log.sync(), j.compactIfWorthIt())
 }
 
 // begin writes the header of a new log.

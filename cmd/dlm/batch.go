@@ -260,7 +260,7 @@ func (r *batchRun) told(stop context.CancelCauseFunc) func(batch.Outcome[batch.L
 		j := r.outcomeJob(&o)
 		r.show.finished(j)
 		if err := r.report.write(j, o.Line); err != nil {
-			stop(&earlyEnd{err})
+			stop(&earlyEnd{&hinted{err, "the report lacks what is over by now: --restart begins it anew, and fetches nothing again that is there"}})
 		}
 		if o.Err != nil && isDisk(o.Err) && isNoSpace(o.Err) {
 			stop(&earlyEnd{o.Err})
