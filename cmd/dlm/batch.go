@@ -161,6 +161,7 @@ func (r *batchRun) openList(list string) error {
 // work fetches what there is to fetch, and says what came of it.
 func (r *batchRun) work(ctx context.Context) error {
 	before := r.job.Stats()
+	r.evicted.load(r.job)
 	var err error
 	if r.report, err = openReport(r.flags.report, before.Links > 0, r.ui.out); err != nil {
 		return err
@@ -205,6 +206,9 @@ func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Repo
 	r.show.end()
 	if r.stdin != nil {
 		r.stdin.cancel()
+	}
+	if saved := r.evicted.save(r.job, true); err == nil {
+		err = saved
 	}
 	if failed := <-added; err == nil && ended.Reason == batch.ReasonDone {
 		err = failed
@@ -256,6 +260,9 @@ func (r *batchRun) told(stop context.CancelCauseFunc) func(batch.Outcome[batch.L
 		r.landed.add(o.Result.WireBytes)
 		if o.There() && r.target == "" {
 			r.evicted.land(o.Path)
+			if err := r.evicted.save(r.job, false); err != nil {
+				stop(&earlyEnd{err})
+			}
 		}
 		j := r.outcomeJob(&o)
 		r.show.finished(j)
