@@ -252,7 +252,7 @@ func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 	if l.flags&linkByRef == 0 {
 		l.flags |= linkOver // there is nothing to be tried again
 	}
-	f := Failure{URL: dlmanager.RedactURL(l.link.URL), Name: l.link.Name, Reason: l.err.Error(), Time: time.Now()}
+	f := Failure{URL: dlmanager.RedactURL(l.link.URL), Name: l.link.Name, Reason: reasonOf(l.err), Time: time.Now()}
 	if err := b.add(&l.linkRecord); err != nil {
 		return err
 	}

@@ -230,8 +230,17 @@ func doneBody(index uint32, o *Outcome[jobItem]) []byte {
 // maxReason is how much of an error is kept, in bytes: some say what a server sent.
 const maxReason = 1 << 10
 
+// reasonOf says what is wrong with a link. Its line in the list is beside that, and
+// may become another one.
+func reasonOf(err error) string {
+	if line, ok := errors.AsType[*LineError](err); ok {
+		err = line.Err
+	}
+	return err.Error()
+}
+
 func failureOf(o *Outcome[jobItem]) Failure {
-	reason := strings.ToValidUTF8(o.Err.Error(), "")
+	reason := strings.ToValidUTF8(reasonOf(o.Err), "")
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
 	}

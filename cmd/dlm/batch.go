@@ -167,9 +167,12 @@ func (r *batchRun) work(ctx context.Context) error {
 		return err
 	}
 	if r.flags.retryFailed {
-		if _, err := r.job.RetryFailed(); err != nil {
-			return errors.Join(err, r.report.close())
-		}
+		_, err = r.job.RetryFailed()
+	} else {
+		err = r.report.writeEarlier(r.job)
+	}
+	if err != nil {
+		return errors.Join(err, r.report.close())
 	}
 	ended, err := r.fetch(ctx, before)
 	if err = errors.Join(err, r.report.close()); err == nil {
