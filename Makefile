@@ -9,7 +9,7 @@ check: ## what CI runs, without installing packages and without nginx
 	bash .ci/run test format lint imports modules cross race repeat fuzz realservers
 
 check-20: ## part of check: the tests of the library and the command, 20 times in a row
-	bash .ci/run repeat
+	REPEAT_COUNT=20 bash .ci/run repeat
 
 test: ## all tests
 	go test ./...

@@ -130,6 +130,9 @@ func (w *crowdWatch) pause(ended <-chan struct{}) bool {
 
 func (w *crowdWatch) look(running []*process) {
 	t := w.t
+	// Whoever is stopped with the lock of the count in his hand lets the others count
+	// without it after a while, when the limit may be exceeded: nobody shall have it.
+	unlock := w.lockCount()
 	var stopped []*process
 	for _, p := range running {
 		if p.Process.Signal(syscall.SIGSTOP) == nil {
@@ -144,6 +147,7 @@ func (w *crowdWatch) look(running []*process) {
 	for _, p := range stopped {
 		require.Eventually(t, func() bool { return isStopped(p.Process.Pid) }, time.Minute, 50*time.Microsecond)
 	}
+	unlock()
 	u, ok := fs.ReadUsage(w.dir)
 	if !ok || !u.Known {
 		return // nobody has begun
@@ -158,6 +162,20 @@ func (w *crowdWatch) look(running []*process) {
 	assert.LessOrEqual(t, u.All(), w.limit, "what is counted keeps the limit")
 	assert.LessOrEqual(t, there, u.All(), "what is there is counted")
 	require.LessOrEqual(t, there, w.limit)
+}
+
+// lockCount takes the lock of the count.
+func (w *crowdWatch) lockCount() (unlock func()) {
+	f, err := os.OpenFile(filepath.Join(w.dir, ".dlm", "usage"), os.O_RDWR, 0)
+	if os.IsNotExist(err) {
+		return func() {}
+	}
+	require.NoError(w.t, err)
+	require.Eventually(w.t, func() bool {
+		ok, err := fs.TryLock(f)
+		return err == nil && ok
+	}, time.Minute, 50*time.Microsecond)
+	return func() { require.NoError(w.t, f.Close()) }
 }
 
 // isStopped reports whether all threads of the process stand still, or it is over.

@@ -81,8 +81,9 @@ func (k killing) run(t *testing.T) {
 	require.Eventually(t, func() bool { return serving.Load() == 0 }, time.Minute, time.Millisecond, "a killed process's requests end")
 	before := sent.Load()
 	require.Equal(t, "all", start().end())
-	// Of each file some of what is on its way may be asked for twice, when connections share it.
-	assert.LessOrEqual(t, sent.Load()-before, k.total()-noted+int64(k.files)*(128<<10), "what was noted is not fetched again")
+	// Of each file some of what is on its way may be asked for twice, when connections
+	// share it: as much as the server is ahead of a machine that does not keep up.
+	assert.LessOrEqual(t, sent.Load()-before, k.total()-noted+k.total()/4, "what was noted is not fetched again")
 	k.check(t, dir, content, sent.Load())
 }
 

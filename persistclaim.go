@@ -70,7 +70,7 @@ func (r *room) note(force bool) bool {
 	}
 	unknown := p.on && !r.common.usage().Known && r.common.usage().Changes > 0
 	if !force && c.Reserved > 0 {
-		c.Limit = p.ceiling(r.dir)
+		c.Limit, c.Ahead = p.ceiling(r.dir), p.ahead(want.Reserved)
 	}
 	p.mu.Unlock()
 	if unknown && !force {
@@ -84,6 +84,22 @@ func (r *room) note(force bool) bool {
 	}
 	r.noted = want
 	return true
+}
+
+// mostAhead is how many bytes are reserved ahead in the common count, so that some
+// hundred small files are noted together. A killed process's are taken for files
+// until these are counted anew, so it is a thousandth of the limit at most.
+const mostAhead = 1 << 20
+
+// ahead returns how much is to be reserved beyond the need of a download.
+func (p *PersistLimit) ahead(need int64) int64 {
+	switch {
+	case need > mostAhead/4:
+		return 0 // noting it costs next to nothing beside
+	case !p.on || p.limit == noLimit:
+		return mostAhead
+	}
+	return min(mostAhead, p.limit/1000)
 }
 
 // rest tells the others that the download does not get on for now, so that nobody

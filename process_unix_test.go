@@ -19,7 +19,7 @@ func TestAFrozenHolderIsNotWaitedForEver(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
 	holder := startProcess(t, dir, o.URL+"/file", "file")
 	require.NotEmpty(t, holder.next("progress"))
-	require.NoError(t, holder.Process.Signal(syscall.SIGSTOP))
+	stop(t, holder)
 
 	m := managerAt(t, dir, WithStallTimeout(100*time.Millisecond))
 	d := m.Download(o.URL+"/file", "file", WithStallTimeout(helperStall))
@@ -33,4 +33,15 @@ func TestAFrozenHolderIsNotWaitedForEver(t *testing.T) {
 	assert.NotContains(t, holder.end(), "error", "who wakes up does no harm")
 	requireSame(t, 2*mib, d.Dest())
 	requireNothingUnfinished(t, dir)
+}
+
+// stop stops the process and waits until all its threads stand still: the signal
+// alone says nothing of when.
+func stop(t *testing.T, p *process) {
+	t.Helper()
+	require.NoError(t, p.Process.Signal(syscall.SIGSTOP))
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(p.Process.Pid, &status, syscall.WUNTRACED, nil)
+	require.NoError(t, err)
+	require.True(t, status.Stopped())
 }

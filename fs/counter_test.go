@@ -67,6 +67,94 @@ func TestOfManyAtOnceNoChangeIsLost(t *testing.T) {
 	assert.Zero(t, u.Reserved)
 }
 
+// small is what a small file's download counts, with what is reserved ahead.
+func small(d *Dir, size int64) (land func()) {
+	d.Count(Change{Reserved: size, Ahead: 1 << 20, Limit: 10 << 20})
+	return func() { d.Count(Change{Files: 1, Bytes: size, Reserved: -size}) }
+}
+
+func TestABurstOfSmallFilesIsNotedTogether(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	d := countedDir(t, dir)
+	before := d.Usage().Changes
+	var last func()
+	for range 200 {
+		land := small(d, 100)
+		if last != nil {
+			last()
+		}
+		last = land
+		assert.LessOrEqual(t, d.LastUsage().Mine, int64(200), "what is ahead is nobody's yet")
+	}
+	last()
+	u := d.LastUsage()
+	assert.EqualValues(t, 200, u.Files)
+	assert.EqualValues(t, 20_000, u.Bytes)
+	assert.Zero(t, u.Mine)
+	assert.Zero(t, u.Reserved)
+	// On a machine that stands still for a while, what was left is noted in between.
+	assert.Less(t, u.Changes-before, int64(100), "of 400")
+	other := countedDir(t, dir)
+	assert.GreaterOrEqual(t, other.Usage().All(), int64(20_000), "others never see less than there is")
+	require.Eventually(t, func() bool { return other.Usage().Files == 200 }, time.Minute, time.Millisecond)
+	assert.EqualValues(t, 20_000, other.Usage().All(), "nothing stays reserved ahead")
+}
+
+func TestAFewFilesAreNotedAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	d, other := countedDir(t, dir), countedDir(t, dir)
+	for n := range int64(burst) {
+		small(d, 100)()
+		u := other.Usage()
+		assert.EqualValues(t, n+1, u.Files)
+		assert.EqualValues(t, 100*(n+1), u.All())
+	}
+}
+
+func TestNothingIsReservedAheadThatDoesNotFit(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	d, other := countedDir(t, dir), countedDir(t, dir)
+	_, done := d.Count(Change{Reserved: 60, Ahead: 50, Limit: 100})
+	require.True(t, done)
+	assert.EqualValues(t, 60, other.Usage().All())
+	_, done = d.Count(Change{Reserved: 1, Ahead: 39, Limit: 100})
+	require.True(t, done)
+	assert.EqualValues(t, 100, other.Usage().All())
+	_, done = other.Count(Change{Reserved: 1, Limit: 100})
+	assert.False(t, done)
+	_, done = d.Count(Change{Reserved: 40, Limit: 100})
+	assert.False(t, done, "what is ahead is part of the limit")
+	_, done = d.Count(Change{Waiting: 61})
+	require.True(t, done)
+	u := other.Usage()
+	assert.Equal(t, u.Waiting, u.Reserved, "who waits reserves nothing ahead")
+}
+
+func TestWhatWasAheadOfTheDeadCountsUntilFilesAreCounted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	d := countedDir(t, dir)
+	land := small(d, 100)
+	small(d, 100)
+	land()
+	other := countedDir(t, dir)
+	func() { // as if d's process had been killed
+		d.counter.mu.Lock()
+		defer d.counter.mu.Unlock()
+		require.NoError(t, d.counter.alive.Close())
+		d.counter.alive, d.counter.off = nil, true
+	}()
+	other.counter.swept = time.Time{}
+	other.Sweep()
+	u := other.Usage()
+	assert.Zero(t, u.Reserved)
+	assert.GreaterOrEqual(t, u.Bytes, int64(200))
+	r := other.Recount()
+	r.File(100)
+	r.Leftover(100)
+	r.End(time.Now())
+	assert.EqualValues(t, 200, other.Usage().Bytes)
+}
+
 func TestACountThatIsLostIsBegunAnew(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"removed": os.Remove,

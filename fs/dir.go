@@ -148,14 +148,14 @@ func (d *Dir) Marked() bool { return d.marked }
 // anything that is neither a regular file nor a directory, is os.ErrNotExist; a
 // directory is an error that says so.
 func (d *Dir) Stat(name string) (Info, error) {
-	fi, err := Lstat(d.fsys, name)
+	info, err := lookUp(d.fsys, name)
 	if err != nil {
 		return Info{}, err
 	}
 	switch {
-	case fi.Mode().IsRegular():
-		return infoOf(fi), nil
-	case fi.IsDir():
+	case info.Mode.IsRegular():
+		return info, nil
+	case info.Mode.IsDir():
 		return Info{}, &os.PathError{Op: "stat", Path: d.Path(name), Err: errIsDir}
 	}
 	return Info{}, &os.PathError{Op: "stat", Path: d.Path(name), Err: os.ErrNotExist}

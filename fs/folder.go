@@ -130,7 +130,28 @@ func (f *openFolder) remove(base string) error {
 }
 
 func (f *openFolder) chtimes(base string, atime, mtime time.Time) error {
-	return f.with(func() error { return f.self.Chtimes(base, atime, mtime) })
+	return f.with(func() error {
+		if atime.IsZero() || mtime.IsZero() { // which leaves that one as it is
+			return f.self.Chtimes(base, atime, mtime)
+		}
+		return f.setTimes(base, atime, mtime)
+	})
+}
+
+// statBeside describes what is directly in the root. It is not done for a name that
+// is elsewhere, and not before the folder was opened: those who only look need
+// neither.
+func (f *openFolder) statBeside(name string) (info Info, err error, done bool) {
+	if f == nil || name == ".." || strings.ContainsAny(name, `/\`) {
+		return Info{}, nil, false
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.self == nil {
+		return Info{}, nil, false
+	}
+	info, err = f.statHome(name)
+	return info, err, true
 }
 
 // renameOut gives a file a name directly in the root.

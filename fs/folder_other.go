@@ -5,10 +5,15 @@ package fs
 import (
 	"os"
 	"path/filepath"
+	"time"
 )
 
 func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, error) {
 	return f.self.OpenFile(base, flag, perm)
+}
+
+func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
+	return f.self.Chtimes(base, atime, mtime)
 }
 
 func (f *openFolder) renameTo(base, to string) error {

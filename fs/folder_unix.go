@@ -4,6 +4,7 @@ package fs
 
 import (
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,17 @@ func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, 
 		return nil, &os.PathError{Op: "openat", Path: f.name + "/" + base, Err: err}
 	}
 	return os.NewFile(uintptr(fd), f.name+"/"+base), nil
+}
+
+func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
+	times := []unix.Timespec{unix.NsecToTimespec(atime.UnixNano()), unix.NsecToTimespec(mtime.UnixNano())}
+	err := at(f.dir, func(dir int) error {
+		return unix.UtimesNanoAt(dir, base, times, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	if err != nil {
+		return &os.PathError{Op: "utimensat", Path: f.name + "/" + base, Err: err}
+	}
+	return nil
 }
 
 func (f *openFolder) renameTo(base, to string) error {

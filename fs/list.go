@@ -320,6 +320,11 @@ func (w *walk) describe(l leg, files []found) []found {
 
 // lookUp is statIn by name.
 func lookUp(fsys afero.Fs, name string) (Info, error) {
+	if r, ok := fsys.(rootFs); ok {
+		if info, err, ok := r.partials.statBeside(name); ok {
+			return info, err
+		}
+	}
 	fi, err := Lstat(fsys, name)
 	if err != nil {
 		return Info{}, err

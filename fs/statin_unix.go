@@ -18,8 +18,12 @@ func statIn(fsys afero.Fs, folder afero.File, name string) (Info, error) {
 	if !ok {
 		return lookUp(fsys, name)
 	}
+	return statAt(dir, path.Base(name), name)
+}
+
+// statAt describes what is called base in the folder. name is for messages.
+func statAt(dir *os.File, base, name string) (Info, error) {
 	var st unix.Stat_t
-	base := path.Base(name)
 	if err := at(dir, func(fd int) error { return unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		return Info{}, &os.PathError{Op: "fstatat", Path: name, Err: err}
 	}
@@ -27,9 +31,15 @@ func statIn(fsys afero.Fs, folder afero.File, name string) (Info, error) {
 		Size: st.Size, Mode: os.FileMode(st.Mode & 0o777),
 		ModTime: time.Unix(st.Mtim.Unix()), accessed: time.Unix(st.Atim.Unix()),
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG { // what else it is nobody here asks
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFDIR:
+		info.Mode |= os.ModeDir
+	default: // what else it is nobody here asks
 		info.Mode |= os.ModeIrregular
 	}
 	info.LastUse = later(info.ModTime, info.accessed)
 	return info, nil
 }
+
+func (f *openFolder) statHome(name string) (Info, error) { return statAt(f.home, name, name) }

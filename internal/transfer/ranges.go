@@ -46,6 +46,19 @@ func (r Result) next() int64 {
 	return 0
 }
 
+// isAll reports whether it is everything that there is.
+func (r Result) isAll() bool { return r.Exact && r.N == r.Total && r.N > 0 }
+
+// ask returns the first byte to ask for. Of what is all there that is the last
+// one: a 206 with it proves that this is still the current version, while a 416
+// comes from most servers without a validator.
+func (r Result) ask() int64 {
+	if r.isAll() {
+		return r.N - 1
+	}
+	return r.next()
+}
+
 // gap returns the first part that is not stored; to is -1 if that is open.
 func (r Result) gap() (from, to int64) {
 	from, to = r.next(), -1

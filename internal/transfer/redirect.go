@@ -151,7 +151,7 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 
 // span is the Range that is asked for.
 func (f *fetch) span() string {
-	text := "bytes=" + strconv.FormatInt(f.have.next(), 10) + "-"
+	text := "bytes=" + strconv.FormatInt(f.have.ask(), 10) + "-"
 	if f.until > 0 && f.until < f.have.Total {
 		text += strconv.FormatInt(f.until-1, 10)
 	}

@@ -119,7 +119,7 @@ func (have Result) judgePart(a reply) (verdict, int64) {
 	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
 	r, ok := parseContentRange(a.header.Get("Content-Range"))
 	switch {
-	case strings.EqualFold(kind, "multipart/byteranges"), !ok, r.first != have.next(), !have.sameTotal(r.total),
+	case strings.EqualFold(kind, "multipart/byteranges"), !ok, r.first != have.ask(), !have.sameTotal(r.total),
 		r.total < 0, a.length != r.last-r.first+1, !have.agrees(a):
 		// Without a total nobody can tell the end of the file, and without a
 		// length the end of the part.

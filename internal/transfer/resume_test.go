@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -107,6 +109,9 @@ func TestJudge(t *testing.T) {
 		"no ranges":               {tagged, reply{200, head(tag, `"v1"`, "Accept-Ranges", "none"), 10, false, false, false}, whole, -1},
 		"If-Range not understood": {tagged, reply{200, head(tag, `"v1"`), 10, false, false, false}, askPlain, -1},
 		"nor Range":               {tagged, reply{200, head(tag, `"v1"`), 10, true, false, false}, whole, -1},
+		"the last byte again":     {all, reply{206, head(cr, "bytes 3-3/4", tag, `"v1"`), 1, false, false, false}, rest, 4},
+		"of another version":      {all, reply{206, head(cr, "bytes 3-3/4", tag, `"v2"`), 1, false, false, false}, startOver, -1},
+		"of a longer one":         {all, reply{206, head(cr, "bytes 3-4/5", tag, `"v1"`), 2, false, false, false}, startOver, -1},
 		"all there":               {all, reply{416, head(cr, "bytes */4", tag, `"v1"`), 0, false, false, false}, complete, 4},
 		"all there, says nobody":  {all, reply{416, head(cr, "bytes */4"), 0, false, false, false}, startOver, -1},
 		"shorter now":             {tagged, reply{416, head(cr, "bytes */3", tag, `"v1"`), 0, false, false, false}, startOver, -1},
@@ -280,6 +285,24 @@ func TestTheRestIsOfTheSameResource(t *testing.T) {
 	assert.False(t, have.isFrom(parse(t, "https://h/a?sig=2")), "a date is too weak for that")
 	assert.True(t, have.isFrom(parse(t, "https://h/a?sig=1")))
 	assert.False(t, Result{}.isFrom(parse(t, "https://h/a")))
+}
+
+func TestWhatIsAllThereIsProvenByItsLastByte(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Header.Get("Range"))
+		w.Header().Set("ETag", `"v1"`)
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123"))
+	}))
+	defer server.Close()
+	have := &Result{Head: Head{Total: 4, Exact: true, ETag: `"v1"`}, N: 4, CRC32C: 7, From: sourceOf(parse(t, server.URL))}
+	sink := &memory{data: []byte("0123")}
+	result, err := Fetch(t.Context(), Request{URL: parse(t, server.URL), Client: newClient(t), After: have}, sink)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"bytes=3-"}, asked)
+	assert.EqualValues(t, 4, result.N)
+	assert.EqualValues(t, 7, result.CRC32C, "of what is there, not of that byte")
+	assert.Equal(t, "0123", string(sink.data))
 }
 
 func TestWhatIsCompleteIsCheckedAndSaysItsSize(t *testing.T) {

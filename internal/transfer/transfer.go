@@ -234,6 +234,9 @@ func (f *fetch) exchange() (*http.Response, verdict, error) {
 			_ = resp.Body.Close()
 			return nil, v, err
 		}
+		if v == rest && f.have.isAll() {
+			v = complete
+		}
 		return resp, v, nil
 	}
 }
