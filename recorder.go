@@ -20,6 +20,9 @@ const (
 	// these cost over loopback.
 	recordBytes = 8 << 20
 	recordTime  = 50 * time.Millisecond
+	// recordLeast is how much has to be new for a record before the next beat: a
+	// thousand slow streams would write twenty thousand records a second.
+	recordLeast = 16 << 10
 	// beatTime is how often a process that holds a partial file shows that it is
 	// alive, whatever it waits for. Those who wait for it look for longer.
 	beatTime = 2 * time.Second
@@ -78,7 +81,7 @@ func (r *recorder) beat() {
 	if r.over {
 		return
 	}
-	if r.dirty || r.now().Sub(r.written) >= beatTime {
+	if r.dirty || r.stored.N != r.noted || r.now().Sub(r.written) >= beatTime {
 		r.write()
 	}
 	r.timer.Reset(beatTime)
@@ -91,7 +94,7 @@ func (r *recorder) begin(stored transfer.Result, size int64, worth bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.record.Head, r.record.From, r.record.Size = stored.Head, stored.From, size
-	r.stored, r.worth = stored, worth
+	r.stored, r.worth, r.noted = stored, worth, min(r.noted, stored.N)
 	if stored.N == 0 || !worth {
 		r.record.Synced = nil
 	}
@@ -125,7 +128,7 @@ func (r *recorder) note(stored *transfer.Result) {
 	case !r.worth, stored.N < recordFrom && r.written.IsZero():
 	case stored.N-r.noted >= recordBytes:
 		r.write()
-	case !r.dirty:
+	case !r.dirty && stored.N-r.noted >= recordLeast:
 		r.dirty = true
 		r.timer.Reset(recordTime)
 	}

@@ -155,7 +155,7 @@ func TestAPartThatGrowsWhileItsEndIsStoredLosesNothing(t *testing.T) {
 	s.during = func() { b.drop(other.part) } // gives [50, 100) back to the first line
 	given := false
 	chunk := append([]byte(nil), want[:60]...)
-	done, err := one.keep(smallest, &chunk, 60, &given)
+	done, err := one.keep(firstBuffers, &chunk, 60, &given)
 	require.NoError(t, err)
 	require.False(t, done)
 	require.EqualValues(t, 60, one.part.at)

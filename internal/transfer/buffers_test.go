@@ -63,8 +63,9 @@ func TestBuffersFollowTheStream(t *testing.T) {
 		"as fast as can be":   {[]chunk{{0, 0}, {0, ms / 4}, {0, ms / 4}, {0, ms / 4}}, []int{32 * k, 32 * k, 512 * k, 2048 * k}},
 		"too short to judge":  {repeat(3, chunk{0, ms / 10}), []int{32 * k, 32 * k, 32 * k}},
 		"full, but not fast":  {repeat(4, quick), []int{32 * k, 32 * k, 32 * k, 32 * k}},
-		"slow":                {repeat(4, slow), []int{32 * k, 32 * k, 32 * k, 32 * k}},
-		"in bursts":           {repeat(3, burst...), []int{32 * k, 32 * k, 32 * k, 32 * k, 32 * k, 32 * k, 32 * k, 32 * k, 32 * k, 32 * k, 32 * k, 32 * k}},
+		"slow":                {repeat(4, slow), []int{32 * k, 8 * k, 8 * k, 8 * k}},
+		"slow, then fast":     {append(repeat(2, slow), repeat(4, fast)...), []int{32 * k, 8 * k, 8 * k, 32 * k, 128 * k, 512 * k}},
+		"in bursts":           {repeat(3, burst...), []int{32 * k, 8 * k, 8 * k, 8 * k, 8 * k, 8 * k, 8 * k, 8 * k, 8 * k, 8 * k, 8 * k, 8 * k}},
 		"fast in small reads": {repeat(4, chunk{16 * k, ms / 10}), []int{32 * k, 32 * k, 32 * k, 32 * k}},
 		"fast, then slow":     {append(repeat(3, fast), repeat(4, slow)...), []int{32 * k, 128 * k, 512 * k, 2048 * k, 512 * k, 128 * k, 32 * k}},
 		"fast, then full, but slowly": {

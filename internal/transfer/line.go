@@ -33,7 +33,7 @@ var errChanged = errors.New("the content changed on the server")
 // io.Copy would hand it to the file's ReadFrom, which takes 32 KiB at a time
 // whatever the speed.
 func (l *line) receive(body io.Reader) error {
-	buf := smallest
+	buf := firstBuffers
 	b := buf.get()
 	defer func() { buf.put(b) }()
 	var speed pace

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -230,13 +229,12 @@ func TestWhenOneConnectionFailsTheOthersBringItsPart(t *testing.T) {
 func TestWhatSeveralConnectionsLeftIsGoneOnFrom(t *testing.T) {
 	const size = 8 << 20
 	s, url := newStore(t, size, 4)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	first := &slate{data: make([]byte, size)}
-	limit := &stopping{slate: first, after: size / 2, stop: cancel}
+	full := errors.New("disk full") // a context that ends may be noticed when all has come
+	limit := &stopping{slate: first, after: size / 2, stop: func() error { return full }}
 	req := Request{URL: parse(t, url), Client: newClient(t), Connections: 4, Fixed: true}
-	result, err := Fetch(ctx, req, limit)
-	require.Error(t, err)
+	result, err := Fetch(t.Context(), req, limit)
+	require.ErrorIs(t, err, full)
 	require.NotZero(t, result.N)
 	requireStored(t, s.content, result)
 
@@ -261,12 +259,14 @@ func (s *store) requests() []*http.Request {
 type stopping struct {
 	*slate
 	after int64
-	stop  func()
+	stop  func() error
 }
 
 func (s *stopping) Stored(r *Result, n int) error {
 	if r.N >= s.after {
-		s.stop()
+		if err := s.stop(); err != nil {
+			return err
+		}
 	}
 	return s.slate.Stored(r, n)
 }
@@ -402,7 +402,7 @@ func TestOneThatIsRefusedLateLeavesItsPartToTheFirst(t *testing.T) {
 			return n == 2
 		}
 		var once sync.Once
-		watching := &stopping{slate: &slate{data: make([]byte, size)}, after: size / 2, stop: func() { once.Do(func() { close(ended) }) }}
+		watching := &stopping{slate: &slate{data: make([]byte, size)}, after: size / 2, stop: func() error { once.Do(func() { close(ended) }); return nil }}
 		req := Request{URL: parse(t, url), Client: newClient(t), Connections: 2, Fixed: true}
 		_, err := Fetch(t.Context(), req, watching)
 		require.NoError(t, err)
