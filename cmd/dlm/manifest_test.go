@@ -87,6 +87,7 @@ func FuzzManifest(f *testing.F) {
 		"[artifact.a]\nchecksum = {'linux/amd64' = 'sha256:00'}\nos = {linux = 'Linux'}\nmirrors = ['x', 1]",
 		"[artifact.'\xc3\xa4\\u0000']\nto = '/x'", "\xef\xbb\xbf[artifact.a]\r\nurl='https://h/{'\r\n", "a=[{b={c=1}},{d=2}]\nartifact=1979-05-27",
 		"[artifact.a]\nurl='https://h/x'\nto='{name}/{version}'\nversion='../..'",
+		"[artifact.a]\nurl='https://h/x'\nto='a/'\nunpack=true\nstrip=1\n[artifact.b]\nurl='https://h/x'\nto='a/b'\nunpack=1\nstrip=-1\nmode=0o755",
 	} {
 		f.Add([]byte(seed))
 	}

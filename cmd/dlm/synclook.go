@@ -37,8 +37,7 @@ func (it *syncItem) identity() string {
 	if it.tree != nil {
 		name = it.tree.name // which says how it is unpacked
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", name, check))
-	return hex.EncodeToString(sum[:])
+	return hashOf(fmt.Appendf(nil, "%s\x00%s", name, check))
 }
 
 // checksumFileIdentity is a URL's name, or what the file at a path says now.
@@ -47,8 +46,11 @@ func checksumFileIdentity(spec string) string {
 		name, _ := dlmanager.TreeName(spec) // "" if it cannot be one: fetching it says so
 		return name
 	}
-	sum, _ := sha256Of(context.Background(), spec) // "" if it cannot be read: using it says so
-	return sum
+	text, err := readSettings(spec)
+	if err != nil {
+		return "" // using it says so
+	}
+	return hashOf(text)
 }
 
 // mode is the permissions of the file, before the umask.

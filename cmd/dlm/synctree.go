@@ -29,8 +29,8 @@ type treeEntry struct {
 func survey(ctx context.Context, root string) (treeNotes, error) {
 	notes := treeNotes{}
 	err := filepath.WalkDir(root, func(path string, d iofs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
 		if err != nil || path == root {
 			return err
@@ -189,8 +189,8 @@ func sameTree(ctx context.Context, from, to string) (bool, error) {
 	var other error
 	c := contents{make([]byte, 256<<10), make([]byte, 256<<10)}
 	err = filepath.WalkDir(from, func(path string, d iofs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
 		if err != nil || path == from {
 			return err
