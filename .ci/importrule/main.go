@@ -1,6 +1,6 @@
 // Importrule checks the rules about who may know whom that no compiler checks:
 //
-//   - imports run one way: cmd -> batch -> root -> fs, internal/*;
+//   - imports run one way: cmd -> batch, unpack -> root -> fs, internal/*;
 //   - cmd and the module e2e import neither fs nor internal/*, which proves that
 //     the public API is enough (cmd's tests may use the test servers and file
 //     systems);
@@ -172,7 +172,10 @@ func forbidden(module, from, imported string, test bool) string {
 		return "the command and e2e use the public API only"
 	}
 	if layer(to) > layer(from) {
-		return "imports run cmd -> batch -> root -> fs, internal"
+		return "imports run cmd -> batch, unpack -> root -> fs, internal"
+	}
+	if layer(to) == layerBeside && first(to) != first(from) && layer(from) == layerBeside {
+		return "batch and unpack do not need each other"
 	}
 	return ""
 }
@@ -199,22 +202,27 @@ func isTestTool(imported string) bool {
 const (
 	layerBottom = iota // fs, internal/*
 	layerRoot
-	layerBatch
+	layerBeside // batch, unpack
 	layerCommand
 )
 
 func layer(folder string) int {
-	first, _, _ := strings.Cut(folder, "/")
-	switch first {
+	switch first(folder) {
 	case ".":
 		return layerRoot
-	case "batch":
-		return layerBatch
+	case "batch", "unpack":
+		return layerBeside
 	case "cmd", publicTests:
 		return layerCommand
 	default:
 		return layerBottom
 	}
+}
+
+// first returns the first part of a folder.
+func first(folder string) string {
+	part, _, _ := strings.Cut(folder, "/")
+	return part
 }
 
 // checkNames reports the identifiers that a file of the root must not contain.
