@@ -1,9 +1,11 @@
 package dlmanager
 
 import (
+	"context"
 	"net/url"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -170,9 +172,11 @@ func TestTheOriginIsAskedWhenWhatStandsInFails(t *testing.T) {
 func TestNobodyWaitsForWhatStandsIn(t *testing.T) {
 	r := newRewriting(t)
 	m := newManager(t, r.to, WithStrategy(Patient{}))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for _, path := range []string{"/a", "/b"} {
 		r.mirror.Serve("/gh"+path, nil, testorigin.Status(503, ""), testorigin.RetryAfter("3600"))
-		require.NoError(t, m.Download(r.origin.Serve(path, []byte("x")), path[1:]).Wait())
+		require.NoError(t, m.Download(r.origin.Serve(path, []byte("x")), path[1:]).WaitContext(ctx), "it does not wait for an hour")
 		assert.Equal(t, 1, r.mirror.Count("/gh"+path))
 	}
 }
