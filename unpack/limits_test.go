@@ -134,11 +134,11 @@ func TestNamesAreLimited(t *testing.T) {
 	err := newPlace(t).unpack(t, Options{MaxEntries: 10}, "a", archive)
 	requireLimit(t, err, "MaxEntries", items[5].name)
 
-	items = nil
-	for i := range 2000 {
-		items = append(items, item{name: fmt.Sprint(i), kind: tar.TypeSymlink, target: strings.Repeat("x/", 500)})
+	l := newLimits(Options{MaxEntries: 2000}, 0) // 1 MiB and 500 KiB
+	for range 1000 {
+		require.NoError(t, l.addEntry("l", strings.Repeat("x", 1499)))
 	}
-	requireLimit(t, newPlace(t).unpack(t, Options{MaxEntries: 2000}, "a", gz(t, tarOf(t, items...))), "MaxEntries", "1555")
+	requireLimit(t, l.addEntry("last", strings.Repeat("x", 70_000)), "MaxEntries", "last")
 }
 
 // 28 bytes can ask for 4 GiB of memory.
