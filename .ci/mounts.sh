@@ -1,5 +1,5 @@
 # Sourced by e2e-nginx: that files go in the order of their use however the file
-# system keeps access times, copies that share blocks, and caches that may only be read. All of it needs to
+# system keeps access times, copies that share blocks, full disks, and caches that may only be read. All of it needs to
 # be root. It uses what that script has: $work, $www, $dlm, check, run and the rest.
 # shellcheck shell=bash disable=SC2154
 
@@ -109,6 +109,30 @@ may_only_read() {
 	check "$what: a miss: exit code 6" exited 6
 }
 
+# full_disk lets a batch run into the end of a disk, and go on when there is more.
+full_disk() {
+	local dir=$work/mount-full list=$work/full.txt before i
+	if ! mount_here "$dir" -t tmpfs -o size=4m tmpfs; then
+		echo '      no tmpfs can be mounted: a full disk was not tried'
+		return
+	fi
+	for i in $(seq -w 60); do
+		[ "$i" != 30 ] || printf '%s\n' "$http/limit/01.bin"
+		printf '%s\n' "$http/small/0$i.bin"
+	done >"$list"
+	before=$(requests /small/)
+	run batch --cache-dir "$dir/cache" -o "$work/full-copies" -j 2 "$list"
+	check 'full disk, batch: exit code 6' exited 6
+	check 'full disk, batch: what to do' says 'hint: there is no space left in'
+	check 'full disk, batch: it goes on' says 'left: the same command goes on'
+	mount -o remount,size=64m "$dir"
+	run batch --cache-dir "$dir/cache" -o "$work/full-copies" -j 2 --retry-failed "$list"
+	check 'full disk, batch: with more space, all is there' exited 0
+	check 'full disk, batch: all copies' equal 61 "$(find "$work/full-copies" -name '*.bin' | wc -l)"
+	# -j 2: one more was on its way when the disk was full.
+	check 'full disk, batch: nothing was fetched twice' at_most "$(requests /small/)" $((before + 62))
+}
+
 mounts() {
 	printf -- '--- mounts and permissions\n'
 	if [ "$(id -u)" != 0 ]; then
@@ -122,6 +146,7 @@ mounts() {
 		done
 	done
 	shared_blocks
+	full_disk
 	run get -x --cache-dir "$cache" "$http/tool"
 	if mount_here "$work/mount-readonly" --bind "$cache" && mount -o remount,bind,ro "$work/mount-readonly"; then
 		may_only_read 'read-only mount' "$work/mount-readonly" "$dlm"

@@ -94,15 +94,29 @@ func (j *Job) enter() error {
 	if err != nil {
 		return err
 	}
-	ours := len(names) == 0
-	for _, n := range names {
-		ours = ours || n.Name() == lockName || n.Name() == logName
-	}
-	if !ours {
+	if len(names) > 0 && !j.isOurs() {
 		return fmt.Errorf("open job %s: %w", j.dir, ErrNotJob)
 	}
 	j.lock, err = lockJob(j.fs, j.dir)
 	return err
+}
+
+// isOurs reports whether the directory is a job's: it has our lock, or our log.
+// Files of somebody else that are called so are neither written nor removed.
+func (j *Job) isOurs() bool {
+	for _, is := range []struct {
+		name string
+		ours func(afero.File) bool
+	}{{lockName, isLock}, {logName, isLog}} {
+		f, err := j.fs.Open(j.path(is.name))
+		if err != nil {
+			continue
+		}
+		ours := is.ours(f)
+		_ = f.Close() // read-only: nothing to lose
+		return ours
+	}
+	return false
 }
 
 // load reads the log, or begins it.
@@ -115,6 +129,9 @@ func (j *Job) load(magic string) error {
 		return err
 	}
 	j.log, j.state = log, newJobState()
+	if !isLog(log.file) {
+		return ErrDamaged
+	}
 	if fi, err := log.file.Stat(); err == nil {
 		// At 20 bytes for a link, which is what one by reference takes, nothing has
 		// to grow while it is read; more is not made for what may be of another kind.
@@ -129,7 +146,9 @@ func (j *Job) load(magic string) error {
 	if magic != "" && j.state.magic != magic {
 		return fmt.Errorf("%w: it is another job's directory: begin anew (Remove), or give another one", ErrForeign)
 	}
-	return j.compactIfWorthIt()
+	// What an earlier process wrote may be on its way yet. From here on, records say
+	// that it is not, so that damage is not taken for a crash.
+	return errors.Join(log.sync(), j.compactIfWorthIt())
 }
 
 // begin writes the header of a new log.

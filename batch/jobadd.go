@@ -77,13 +77,23 @@ func (j *Job) newRecord(l Link) (linkRecord, error) {
 	} else {
 		what = withoutUser(l.URL)
 	}
-	r := linkRecord{link: l, key: hashOf("name", name), priority: int32(max(min(l.Priority, 1<<30), -1<<30))}
-	sum := hashOf("link", what, l.Checksum)
-	r.sum = binary.LittleEndian.Uint32(sum[:])
+	r := linkRecord{link: l, name: name, key: hashOf("name", name), priority: int32(max(min(l.Priority, 1<<30), -1<<30))}
+	r.sum = nothingMore
+	if what != "" || l.Checksum != "" {
+		r.sum = sumOf(what, l.Checksum)
+	}
 	if r.priority != 0 {
 		r.flags |= linkPriority
 	}
 	return r, nil
+}
+
+// nothingMore is the sum of most links: their names say all.
+var nothingMore = sumOf("", "")
+
+func sumOf(what, checksum string) uint32 {
+	sum := hashOf("link", what, checksum)
+	return binary.LittleEndian.Uint32(sum[:])
 }
 
 // withoutUser returns the URL without what does not count: so a password is not
@@ -101,8 +111,12 @@ func withoutUser(raw string) string {
 // once in 10^26 jobs; who looks for two of his own that do needs 2^64 tries, and
 // one of them is dropped then.
 func hashOf(kind string, parts ...string) (h [16]byte) {
-	text := kind + "\x00" + strings.Join(parts, "\x00")
-	sum := sha256.Sum256([]byte(text))
+	var short [512]byte // most texts fit
+	text := append(short[:0], kind...)
+	for _, p := range parts {
+		text = append(append(text, 0), p...)
+	}
+	sum := sha256.Sum256(text)
 	return [16]byte(sum[:16])
 }
 

@@ -36,7 +36,8 @@ type linkRecord struct {
 	priority int32
 	offset   int64 // by reference: where its line begins
 	line     uint32
-	link     Link // else
+	link     Link   // else
+	name     string // that key is the hash of; not in the log
 }
 
 // appendLink appends a link to the body of a record. last is the offset of the

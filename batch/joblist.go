@@ -1,12 +1,10 @@
 package batch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/dlmanager/dlmanager"
@@ -149,23 +147,33 @@ func (a *listAdder) next() (listLine, error) {
 // not wait for them, and one write for all is cheap.
 const linesAtOnce = 1024
 
-// run adds the lines from where the list is.
+// run adds the lines from where the list is. Those of a stream are added before it
+// is waited for.
 func (a *listAdder) run(ctx context.Context) error {
 	lines := make([]listLine, 0, linesAtOnce)
-	for {
+	var failed error
+	save := func() error {
+		switch {
+		case failed != nil:
+		case ctx.Err() != nil:
+			failed = context.Cause(ctx)
+		default:
+			failed = a.add(lines)
+		}
 		lines = lines[:0]
-		var err error
-		for len(lines) < linesAtOnce && err == nil {
-			var l listLine
-			if l, err = a.next(); err == nil {
-				lines = append(lines, l)
+		return failed
+	}
+	a.list.beforeRead(save)
+	defer a.list.beforeRead(nil)
+	for {
+		l, err := a.next()
+		if err == nil {
+			lines = append(lines, l)
+		}
+		if err != nil || len(lines) == linesAtOnce {
+			if failed := save(); failed != nil {
+				return failed
 			}
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if saved := a.add(lines); saved != nil {
-			return saved
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -242,7 +250,7 @@ func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 	if l.flags&linkByRef == 0 {
 		l.flags |= linkOver // there is nothing to be tried again
 	}
-	f := Failure{URL: dlmanager.RedactURL(l.link.URL), Name: l.link.Name, Reason: l.err.Error(), Time: time.Now()}
+	f := Failure{URL: dlmanager.RedactURL(l.link.URL), Name: l.link.Name, Reason: reasonOf(l.err), Time: time.Now()}
 	if err := b.add(&l.linkRecord); err != nil {
 		return err
 	}
@@ -266,138 +274,4 @@ func (a *listAdder) writeFailures() error {
 	}
 	a.failures = a.failures[:0]
 	return nil
-}
-
-// compare holds the list's links against what the job has read, and then begins
-// the list again, with all that the job knows standing where it stands now.
-func (a *listAdder) compare(ctx context.Context, accept bool) error {
-	if err := a.list.rewind(); err != nil {
-		return err
-	}
-	line, err := a.firstDifference(ctx)
-	if err != nil {
-		return err
-	}
-	if line > 0 && !accept {
-		return &ListChangedError{a.list.name, line}
-	}
-	return a.readAnew(line > 0)
-}
-
-// readAnew reads the list from its beginning, lets all that the job knows stand
-// where it stands now, and writes the log anew: all of it or nothing. If the list is
-// another one, what it has no more is withdrawn.
-func (a *listAdder) readAnew(changed bool) error {
-	if err := a.list.rewind(); err != nil {
-		return err
-	}
-	j := a.j
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	a.anew, a.visited = true, map[uint32]struct{}{}
-	batch := newLinkBatch(j)
-	batch.dry = true
-	known := j.state.entries.n
-	var err error
-	for err == nil {
-		var l listLine
-		if l, err = a.next(); err == nil {
-			err = a.admit(batch, &l)
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = batch.write()
-	}
-	if err == nil {
-		if changed {
-			a.withdraw(known)
-		}
-		j.state.place = a.list.here()
-		err = j.compact()
-	}
-	if err != nil {
-		j.log.broken = fmt.Errorf("the list could not be read again: open the job anew: %w", err)
-		return err
-	}
-	return a.writeFailures()
-}
-
-// firstDifference returns the line where the list is another one; 0: none.
-func (a *listAdder) firstDifference(ctx context.Context) (int, error) {
-	expected := a.referred()
-	found := map[uint32]struct{}{}
-	number := 0
-	for len(expected) > 0 {
-		l, err := a.next()
-		if errors.Is(err, io.EOF) {
-			return number + 1, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		number = int(l.line)
-		index, known := a.lookUp(&l)
-		switch _, again := found[index]; {
-		case known && (again || !a.isReferred(index)):
-		case known && index == expected[0]:
-			found[index] = struct{}{}
-			expected = expected[1:]
-		default:
-			return number, nil
-		}
-	}
-	return 0, nil
-}
-
-// lookUp returns the entry of a line.
-func (a *listAdder) lookUp(l *listLine) (uint32, bool) {
-	a.j.mu.Lock()
-	defer a.j.mu.Unlock()
-	index, known := a.j.state.seen[l.key]
-	if l.err != nil || known && a.j.state.entries.at(index).sum != l.sum {
-		index, known = a.j.state.seen[l.bad]
-	}
-	return index, known
-}
-
-// referred returns what stands in the list, in its order.
-func (a *listAdder) referred() []uint32 {
-	a.j.mu.Lock()
-	defer a.j.mu.Unlock()
-	all := &a.j.state.entries
-	var list []uint32
-	for i := range uint32(all.n) {
-		if all.at(i).isReferred() {
-			list = append(list, i)
-		}
-	}
-	slices.SortFunc(list, func(x, y uint32) int { return cmp.Compare(all.at(x).at, all.at(y).at) })
-	return list
-}
-
-// isReferred reports whether the entry has its place in the order of the list.
-func (e *entry) isReferred() bool { return e.byRef && !e.open }
-
-func (a *listAdder) isReferred(index uint32) bool {
-	a.j.mu.Lock()
-	defer a.j.mu.Unlock()
-	return a.j.state.entries.at(index).isReferred()
-}
-
-// withdraw takes back what the list has no more, of the first entries. It needs mu.
-func (a *listAdder) withdraw(known int) {
-	s := a.j.state
-	for i := range uint32(known) {
-		e := s.entries.at(i)
-		if _, there := a.visited[i]; there || !e.byRef {
-			continue
-		}
-		if e.state == entryQueued || e.state == entryFailed {
-			a.report.Gone++
-		}
-		s.set(i, entryWithdrawn)
-	}
 }

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -219,7 +220,8 @@ func TestBadLinesFailAndStopNothing(t *testing.T) {
 	f := failures(t, l.Job)
 	require.Len(t, f, 2)
 	assert.Equal(t, 2, f[0].Line)
-	assert.Contains(t, f[0].Reason, "links.txt:2: ")
+	assert.Contains(t, f[0].Reason, "bad URL nonsense: it has no scheme")
+	assert.NotContains(t, f[0].Reason, "links.txt", "the line may become another one")
 	report, err = l.next("", false)
 	require.NoError(t, err)
 	assert.Equal(t, ListReport{}, report, "they are not read again")
@@ -228,6 +230,56 @@ func TestBadLinesFailAndStopNothing(t *testing.T) {
 	got := l.run(0)
 	assert.Equal(t, 2, got.Written)
 	assert.Equal(t, 2, got.Failed)
+	assert.NotContains(t, failures(t, l.Job)[0].Reason, "links.txt", "tried again")
 	_, err = l.next("\x00\x01\x02", false)
 	require.ErrorIs(t, err, ErrNotList)
+}
+
+func TestLinksOfAStreamAreFetchedWhileItIsSilent(t *testing.T) {
+	l := newListedJob(t)
+	in, out := io.Pipe()
+	added := make(chan error, 1)
+	told := make(chan string)
+	go func() {
+		_, err := l.AddList(t.Context(), NewLinkList(in, "stream"))
+		added <- err
+	}()
+	write(t, out, "# nothing yet\n")
+	ended := make(chan Report, 1)
+	go func() {
+		report, err := l.Run(t.Context(), l.m, Limits{}, func(o Outcome[Link]) { told <- o.URL })
+		assert.NoError(t, err)
+		ended <- report
+	}()
+	for i := range 3 {
+		link := fmt.Sprint(l.c.URL, "/", i)
+		write(t, out, link+"\n# a comment\n"+l.c.URL+"/half of the next")
+		assert.Equal(t, link, <-told)
+		write(t, out, fmt.Sprintf("-line %d x y\n", i)) // a bad line
+	}
+	require.NoError(t, out.Close())
+	require.NoError(t, <-added)
+	assert.Equal(t, 3, (<-ended).Written)
+	assert.Len(t, failures(t, l.Job), 3)
+}
+
+func TestAStreamIsNotWaitedForByAJobThatCannotBeSaved(t *testing.T) {
+	l := newListedJob(t)
+	in, out := io.Pipe()
+	defer out.Close()
+	added := make(chan error, 1)
+	go func() {
+		_, err := l.AddList(t.Context(), NewLinkList(in, "stream"))
+		added <- err
+	}()
+	write(t, out, "# it is being read\n")
+	require.NoError(t, l.Close())
+	write(t, out, l.c.URL+"/1\n")
+	require.ErrorIs(t, <-added, errJobClosed)
+}
+
+func write(t *testing.T, w io.Writer, text string) {
+	t.Helper()
+	_, err := io.WriteString(w, text)
+	require.NoError(t, err)
 }

@@ -85,6 +85,13 @@ func sign(f afero.File) error {
 	return err
 }
 
+// isLock reports whether a file may be one that sign wrote: it is empty, or has a
+// number.
+func isLock(f afero.File) bool {
+	fi, err := f.Stat()
+	return err == nil && fi.Mode().IsRegular() && (fi.Size() == 0 || fi.Size() < 32 && holderOf(f) > 0)
+}
+
 func holderOf(f afero.File) int {
 	var text [32]byte
 	n, err := f.ReadAt(text[:], 0)

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,6 +22,8 @@ const (
 	maxBody = journal.MaxPayload - 1 - 2*binary.MaxVarintLen64
 	// recordHeader is what the journal puts before a payload.
 	recordHeader = 8
+	// recordMark is what that begins with.
+	recordMark = "\xd1\x4a"
 )
 
 // jobLog is the file that a job is in: records of [journal], each of which says
@@ -131,4 +134,12 @@ func openLog(fsys afero.Fs, path string) (*jobLog, error) {
 		return nil, err
 	}
 	return &jobLog{file: f}, nil
+}
+
+// isLog reports whether a file may be a log. What a crash leaves of the first record
+// begins as that does, or with zeros.
+func isLog(f afero.File) bool {
+	var begin [len(recordMark)]byte
+	n, _ := f.ReadAt(begin[:], 0)
+	return bytes.HasPrefix([]byte(recordMark), begin[:n]) || bytes.Equal(begin[:n], make([]byte, n))
 }

@@ -157,3 +157,27 @@ func FuzzJobLog(f *testing.F) {
 		_ = l.replay(newJobState().apply)
 	})
 }
+
+func TestAFileOfSomebodyElseIsNotTakenForALog(t *testing.T) {
+	for _, text := range []string{"x", "Nov 21 12:00:00 host: started\n", "\xd1x"} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, logName)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := OpenJob(dir)
+		require.ErrorIs(t, err, ErrNotJob)
+		require.ErrorIs(t, RemoveJob(dir), ErrNotJob)
+		assert.Equal(t, text, readFile(t, path))
+		require.NoError(t, os.Rename(path, filepath.Join(dir, lockName)))
+		_, err = OpenJob(dir)
+		require.ErrorIs(t, err, ErrNotJob)
+		require.ErrorIs(t, RemoveJob(dir), ErrNotJob)
+		assert.Equal(t, text, readFile(t, filepath.Join(dir, lockName)))
+	}
+	for _, torn := range []string{"", "\xd1", "\xd1\x4a\x10", "\x00", "\x00\x00\x00\x00"} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, logName), []byte(torn), 0o600))
+		j, err := OpenJob(dir)
+		require.NoError(t, err, "%q", torn)
+		require.NoError(t, j.Remove())
+	}
+}

@@ -109,39 +109,41 @@ var errNotKept = errors.New("the line was not written down: add the link again")
 // errOtherLine says that a reference leads to something else.
 var errOtherLine = errors.New("the list was changed while the job runs")
 
-// link returns what an entry is. It needs mu. A *LineError, a *ConflictError and
-// errNotKept are what is wrong with this link alone.
-func (j *Job) link(index uint32) (l Link, err error) {
+// link returns what an entry is, and its name if that is known by the way. It needs
+// mu. A *LineError, a *ConflictError and errNotKept are what is wrong with this link
+// alone.
+func (j *Job) link(index uint32) (l Link, name string, err error) {
 	e := j.state.entries.at(index)
 	if !e.byRef && e.at == 0 {
-		return l, errNotKept
+		return l, "", errNotKept
 	}
 	if !e.byRef {
 		err = j.decodeAt(e.at, func(d *decoder) { l = d.linkText() })
 		l.Priority = int(e.priority)
-		return l, err
+		return l, "", err
 	}
 	if j.list == nil {
-		return l, errNoList
+		return l, "", errNoList
 	}
 	l, text, err := j.list.at(e.at, int(e.line))
 	if text == nil && err != nil {
-		return l, err
+		return l, "", err
 	}
-	if j.isSeen(badKey(text), index) {
-		if err == nil {
+	if err == nil {
+		r, refused := j.newRecord(l)
+		switch {
+		case refused != nil:
+			err = &LineError{j.list.name, l.Line, refused}
+		case j.isSeen(r.key, index) && r.sum == e.sum:
+			return l, r.name, nil
+		default:
 			err = &ConflictError{Name: l.Name}
 		}
-		return l, err
 	}
-	if err != nil {
-		return l, errOtherLine
+	if !j.isSeen(badKey(text), index) {
+		return l, "", errOtherLine
 	}
-	r, err := j.newRecord(l)
-	if err != nil || !j.isSeen(r.key, index) || r.sum != e.sum {
-		return l, errOtherLine
-	}
-	return l, nil
+	return l, "", err
 }
 
 func (j *Job) isSeen(key [16]byte, index uint32) bool {

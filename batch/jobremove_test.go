@@ -19,6 +19,9 @@ func TestRemoveJobRemovesADamagedOne(t *testing.T) {
 	require.NoError(t, job.Close())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "log"), []byte("no log at all"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "log.new"), nil, 0o600))
+	_, err = batch.OpenJob(dir)
+	require.ErrorIs(t, err, batch.ErrDamaged)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "log.new"), nil, 0o600))
 	require.NoError(t, batch.RemoveJob(dir))
 	require.NoDirExists(t, dir)
 

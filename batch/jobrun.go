@@ -80,7 +80,7 @@ func (j *Job) Run(ctx context.Context, m *dlmanager.DownloadManager, limits Limi
 	defer context.AfterFunc(abort, func() { r.stop(context.Cause(abort)) })()
 	stopSaving := r.saveNowAndThen()
 	defer stopSaving()
-	opts = append(append([]Option{}, opts...), WithNaming(j.naming))
+	opts = append(append([]Option{}, opts...), WithNaming(r.name))
 	for o := range Each(ctx, m, r.items(), opts...) {
 		r.finish(o)
 	}
@@ -101,6 +101,7 @@ type jobRun struct {
 	share    int // of one host under way
 	hosts    map[string]*jobHost
 	hand     map[uint32]*jobHost // what is under way
+	named    namedURL            // of the item given out last; only who takes items uses it
 	released []uint32            // of hosts that have room again
 	there    int                 // files
 	err      error               // why it cannot go on

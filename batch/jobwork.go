@@ -28,6 +28,17 @@ type jobItem struct {
 	bad   error // why there is no link
 }
 
+// namedURL is a URL and what it is called.
+type namedURL struct{ url, name string }
+
+// name is the job's naming. Of what was just given out, the name is often known.
+func (r *jobRun) name(url string) (string, error) {
+	if r.named.url == url && r.named.name != "" {
+		return r.named.name, nil
+	}
+	return r.j.naming(url)
+}
+
 // items gives out what is to be done, as long as there is something or something
 // may come.
 func (r *jobRun) items() iter.Seq[Item[jobItem]] {
@@ -55,7 +66,7 @@ func (r *jobRun) next() (item Item[jobItem], found, over bool) {
 	if e.state != entryQueued {
 		return item, false, false // it was withdrawn, or failed when it was added
 	}
-	link, err := r.j.link(index)
+	link, name, err := r.j.link(index)
 	switch _, bad := errors.AsType[*LineError](err); {
 	case err == nil:
 	case bad || errors.Is(err, errNotKept) || isConflict(err):
@@ -80,6 +91,7 @@ func (r *jobRun) next() (item Item[jobItem], found, over bool) {
 	}
 	h.hand++
 	r.hand[index] = h
+	r.named = namedURL{link.URL, name}
 	s.set(index, entryRunning)
 	return Item[jobItem]{link, jobItem{index, err}}, true, false
 }
@@ -218,8 +230,17 @@ func doneBody(index uint32, o *Outcome[jobItem]) []byte {
 // maxReason is how much of an error is kept, in bytes: some say what a server sent.
 const maxReason = 1 << 10
 
+// reasonOf says what is wrong with a link. Its line in the list is beside that, and
+// may become another one.
+func reasonOf(err error) string {
+	if line, ok := errors.AsType[*LineError](err); ok {
+		err = line.Err
+	}
+	return err.Error()
+}
+
 func failureOf(o *Outcome[jobItem]) Failure {
-	reason := strings.ToValidUTF8(o.Err.Error(), "")
+	reason := strings.ToValidUTF8(reasonOf(o.Err), "")
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
 	}

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,6 +32,8 @@ type LinkList struct {
 	bad  int   // lines, as long as none was good
 	over error // why nothing more is read
 	last place
+	seen window
+	in   *stream // nil: it is a file
 }
 
 var _ Source[Link] = (*LinkList)(nil)
@@ -61,7 +62,7 @@ func OpenLinkList(path string) (*LinkList, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := NewLinkList(f, path)
+	l := newLinkList(f, path)
 	l.file = f
 	l.magic = MagicOf("link list", map[string]any{"path": abs})
 	return l, nil
@@ -70,6 +71,13 @@ func OpenLinkList(path string) (*LinkList, error) {
 // NewLinkList returns a list that is read from r once, and whose errors call it
 // name.
 func NewLinkList(r io.Reader, name string) *LinkList {
+	in := &stream{Reader: r}
+	l := newLinkList(in, name)
+	l.in = in
+	return l
+}
+
+func newLinkList(r io.Reader, name string) *LinkList {
 	l := &LinkList{name: name, r: newLineReader(r)}
 	l.magic = MagicOf("link list", map[string]any{"name": name})
 	return l
@@ -219,35 +227,4 @@ func (l *LinkList) rewind() error {
 	}
 	l.r, l.over, l.good, l.bad = newLineReader(l.file), nil, false, 0
 	return nil
-}
-
-// at reads the line again that began at an offset of the file.
-func (l *LinkList) at(offset int64, number int) (link Link, text []byte, err error) {
-	buf := make([]byte, 1<<10)
-	n, err := l.file.ReadAt(buf, offset)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return Link{}, nil, err
-	}
-	text, _, ended := bytes.Cut(buf[:n], []byte("\n"))
-	if !ended && n == len(buf) { // a long one
-		r := newLineReader(io.NewSectionReader(l.file, offset, maxLine))
-		r.offset = offset
-		line, err := r.next()
-		if err != nil {
-			return Link{}, nil, err
-		}
-		text = line.text
-	}
-	if text = bytes.TrimRight(text, "\r\n"); offset == 0 {
-		text = bytes.TrimPrefix(text, byteOrder)
-	}
-	link, ok, err := parseLine(text)
-	if err == nil && !ok {
-		err = errors.New("the line has no link any more")
-	}
-	link.Line = number
-	if err != nil {
-		err = &LineError{l.name, number, err}
-	}
-	return link, text, err
 }

@@ -121,3 +121,26 @@ func beginning(text []byte) []byte {
 func (r *lineReader) goOn(offset int64, lines int, sum hash.Hash) {
 	r.offset, r.number, r.whole, r.ended, r.sum = offset, lines, offset, lines, sum
 }
+
+// stream is a reader that may make its readers wait.
+type stream struct {
+	io.Reader
+	before func() error // is called before each read, unless it is nil
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	if s.before != nil {
+		if err := s.before(); err != nil {
+			return 0, err
+		}
+	}
+	return s.Reader.Read(b)
+}
+
+// beforeRead sets what is done before more is read of a list that is a stream. With
+// an error, nothing is.
+func (l *LinkList) beforeRead(fn func() error) {
+	if l.in != nil {
+		l.in.before = fn
+	}
+}

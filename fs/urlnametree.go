@@ -61,13 +61,16 @@ func TreeName(u *url.URL) (string, error) {
 	}
 	r := resourceOf(u)
 	folders, leaf, exact := r.parts()
-	if !exact || looksMarked(leaf) || len(join(folders, leaf)) > maxTree {
+	name := join(folders, leaf)
+	if !exact || looksMarked(leaf) || len(name) > maxTree {
 		leaf = marked(leaf, hashMark(r.String()))
+		name = join(folders, leaf)
 	}
-	for len(join(folders, leaf)) > maxTree { // the hash stands for what goes
+	for len(name) > maxTree { // the hash stands for what goes
 		folders = folders[:len(folders)-1]
+		name = join(folders, leaf)
 	}
-	return CleanName(join(folders, leaf))
+	return CleanName(name)
 }
 
 // join makes the name of a leaf in its folders. It puts a leaf where no folder

@@ -80,7 +80,7 @@ func oneList(_ *cobra.Command, args []string) error {
 
 func (b *batchCommand) run(ctx context.Context, list string) error {
 	b.ui.setQuiet(b.output.quiet)
-	r := &batchRun{batchCommand: b}
+	r := &batchRun{batchCommand: b, evicted: newEvictions()}
 	if err := r.prepare(list); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ type batchRun struct {
 	m        *dlmanager.DownloadManager
 	job      *batch.Job
 	report   *batchReport
-	evicted  evictions
+	evicted  *evictions
 	landed   received
 	show     *follower
 }
@@ -128,7 +128,7 @@ func (r *batchRun) prepare(list string) error {
 	if r.dir, err = r.cache.locate(); err != nil {
 		return err
 	}
-	r.flags.settle(&r.transfer)
+	r.flags.settle(&r.transfer, list)
 	r.opts, err = r.options(dlmanager.Hooks{LimitExceeded: r.warnOfLimit, Stale: r.warnOfStale, Evicted: r.evicted.evict})
 	if err != nil {
 		return err
@@ -161,14 +161,18 @@ func (r *batchRun) openList(list string) error {
 // work fetches what there is to fetch, and says what came of it.
 func (r *batchRun) work(ctx context.Context) error {
 	before := r.job.Stats()
+	r.evicted.load(r.job)
 	var err error
 	if r.report, err = openReport(r.flags.report, before.Links > 0, r.ui.out); err != nil {
 		return err
 	}
 	if r.flags.retryFailed {
-		if _, err := r.job.RetryFailed(); err != nil {
-			return errors.Join(err, r.report.close())
-		}
+		_, err = r.job.RetryFailed()
+	} else {
+		err = r.report.writeEarlier(r.job)
+	}
+	if err != nil {
+		return errors.Join(err, r.report.close())
 	}
 	ended, err := r.fetch(ctx, before)
 	if err = errors.Join(err, r.report.close()); err == nil {
@@ -205,6 +209,9 @@ func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Repo
 	r.show.end()
 	if r.stdin != nil {
 		r.stdin.cancel()
+	}
+	if saved := r.evicted.save(r.job, true); err == nil {
+		err = saved
 	}
 	if failed := <-added; err == nil && ended.Reason == batch.ReasonDone {
 		err = failed
@@ -256,11 +263,14 @@ func (r *batchRun) told(stop context.CancelCauseFunc) func(batch.Outcome[batch.L
 		r.landed.add(o.Result.WireBytes)
 		if o.There() && r.target == "" {
 			r.evicted.land(o.Path)
+			if err := r.evicted.save(r.job, false); err != nil {
+				stop(&earlyEnd{err})
+			}
 		}
 		j := r.outcomeJob(&o)
 		r.show.finished(j)
 		if err := r.report.write(j, o.Line); err != nil {
-			stop(&earlyEnd{err})
+			stop(&earlyEnd{&hinted{err, "the report lacks what is over by now: --restart begins it anew, and fetches nothing again that is there"}})
 		}
 		if o.Err != nil && isDisk(o.Err) && isNoSpace(o.Err) {
 			stop(&earlyEnd{o.Err})

@@ -123,3 +123,40 @@ func TestBatchHearsASignalWhileItReadsStdin(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 143, exitCodeOf(t, cmd.Wait()))
 }
+
+func TestBatchFetchesWhatStdinBringsAtOnce(t *testing.T) {
+	o := testorigin.New(t)
+	urls := []string{o.Serve("/first", []byte("first")), o.Serve("/second", []byte("second"))}
+	cmd, _ := dlm(t, "batch", "-")
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	for i, path := range []string{"/first", "/second"} {
+		_, err = fmt.Fprintln(stdin, urls[i])
+		require.NoError(t, err)
+		<-o.Arrived(path, 1) // before more is written
+	}
+	require.NoError(t, stdin.Close())
+	require.NoError(t, cmd.Wait(), stderr.String())
+	require.Contains(t, stderr.String(), "2 links: 2 fetched")
+}
+
+func TestClearLeavesTheJobThatRuns(t *testing.T) {
+	o := testorigin.New(t)
+	list := batchList(t, o, 0)
+	cmd, cache := dlm(t, "batch", list)
+	require.NoError(t, cmd.Start())
+	<-o.Arrived("/stuck", 1)
+	clearing := exec.Command("dlm", "cache", "clear", "--yes")
+	clearing.Env = cmd.Env
+	out, err := clearing.CombinedOutput()
+	require.Equal(t, 8, exitCodeOf(t, err), string(out))
+	require.Contains(t, string(out), fmt.Sprintf("is in use by process %d", cmd.Process.Pid))
+	jobs, err := filepath.Glob(filepath.Join(cache, ".dlm", "jobs", "*"))
+	require.NoError(t, err)
+	require.Len(t, jobs, 1)
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+}

@@ -123,7 +123,7 @@ func (r *batchRun) sayFailures(stats batch.JobStats) error {
 		r.ui.failed(r.placeOf(&f), errors.New(strings.TrimPrefix(f.Reason, f.URL+": ")))
 	}
 	if more := stats.Failed - said; more > 0 {
-		r.ui.note("and %d more; --report FILE gets all", more)
+		r.ui.note("and %d more; --report - lists all", more)
 	}
 	hint := "the same command with --retry-failed tries again what failed"
 	if r.jobDir == "" {

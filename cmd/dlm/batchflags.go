@@ -40,7 +40,7 @@ func (f *batchFlags) register(s *flagSet, place *placeFlags) {
 	s.BoolVar(&f.retryFailed, "retry-failed", false, "try again what failed in earlier runs")
 	s.BoolVar(&f.restart, "restart", false, "forget what is done, and begin the list anew; what is in the cache is not fetched again")
 	s.BoolVar(&f.acceptChanges, "accept-changes", false, "take the list as it is now, although it was changed; what it has no more is not fetched")
-	s.StringVar(&f.report, "report", "", "append a JSON object for each link that is over to `FILE`, which begins anew with the job; -: stdout")
+	s.StringVar(&f.report, "report", "", "append a JSON object for each link that is over to `FILE`, which begins anew with the job; -: stdout, which begins with what failed before")
 	s.group("When it stops")
 	s.Var(&f.drain, "drain", "after the first signal, or at a limit, let what is under way go on for `DURATION`")
 	s.Var(&f.maxFiles, "max-files", "stop when `N` files are there; 0: never")
@@ -60,13 +60,17 @@ func (f *batchFlags) adapt(g *getCommand) {
 	f.flags.Lookup("grace").DefValue = "0"
 	perHost := f.flags.Lookup("per-host")
 	perHost.DefValue = "0" // its usage says more than a figure can
-	perHost.Usage += " (default: half of -j, so that one slow host holds up no other)"
+	perHost.Usage += " (default: half of -j, so that one slow host holds up no other; for a list in a file with one host alone, all)"
 	f.flags.Lookup("max-time").Usage = "stop after `DURATION`; 0: never"
 }
 
-// settle works out what depends on other flags.
-func (f *batchFlags) settle(t *transferFlags) {
-	if !f.flags.Changed("per-host") {
+// settle works out what depends on other flags, and on the list.
+func (f *batchFlags) settle(t *transferFlags, list string) {
+	switch {
+	case f.flags.Changed("per-host"):
+	case list != fromStdin && isOneHosts(list):
+		t.perHost.n = t.parallel.n
+	default:
 		t.perHost.n = max(1, t.parallel.n/2)
 	}
 }

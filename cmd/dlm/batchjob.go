@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,9 +36,39 @@ func (r *batchRun) locate(list string) error {
 		r.jobDir, err = filepath.Abs(r.flags.job)
 	case list != fromStdin:
 		sum := sha256.Sum256([]byte(strings.Join([]string{r.listPath, r.target, r.flags.layout.word}, "\x00")))
-		r.jobDir = filepath.Join(r.dir, ".dlm", "jobs", hex.EncodeToString(sum[:8]))
+		r.jobDir = filepath.Join(jobsOf(r.dir), hex.EncodeToString(sum[:8]))
+		if r.target != "" {
+			r.jobDir += copiesSuffix
+		}
 	}
 	return err
+}
+
+// jobsOf is where the jobs of a cache directory lie.
+func jobsOf(cache string) string { return filepath.Join(cache, ".dlm", "jobs") }
+
+// copiesSuffix ends the names of jobs with -o: what they say is done is there, also
+// when the cache has nothing of it.
+const copiesSuffix = "-o"
+
+// removeJobs removes the jobs that say of files in the cache that they are there,
+// and returns how many. Those that are in use are errors.
+func removeJobs(cache string) (removed int, err error) {
+	jobs, err := os.ReadDir(jobsOf(cache))
+	if errors.Is(err, iofs.ErrNotExist) {
+		return 0, nil
+	}
+	for _, j := range jobs {
+		if strings.HasSuffix(j.Name(), copiesSuffix) {
+			continue
+		}
+		failed := batch.RemoveJob(filepath.Join(jobsOf(cache), j.Name()))
+		if failed == nil {
+			removed++
+		}
+		err = errors.Join(err, failed)
+	}
+	return removed, err
 }
 
 // openJob opens the job, or begins it anew.

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
-	"sync"
+	"strings"
 
 	"github.com/dlmanager/dlmanager"
 	"github.com/dlmanager/dlmanager/batch"
@@ -53,54 +53,16 @@ func (r *batchRun) nameOf(l *batch.Link) (string, error) {
 // outcomeJob is an outcome as the displays and reports know it.
 func (r *batchRun) outcomeJob(o *batch.Outcome[batch.Link]) *job {
 	j := &job{url: o.URL, result: o.Result, err: o.Err}
-	j.name, _ = r.nameOf(&o.Link) // a bad link has none
-	if o.There() {
-		j.path = o.Path
-		if r.target != "" {
-			j.path = r.targetOf(o.Path)
-		}
+	if !o.There() {
+		j.name, _ = r.nameOf(&o.Link) // a bad link has none
+		return j
+	}
+	j.path = o.Path
+	if inCache, below := strings.CutPrefix(o.Path, r.dir+string(filepath.Separator)); below {
+		j.name = filepath.ToSlash(inCache) // costs less than to make it of the URL again
+	}
+	if r.target != "" {
+		j.path = r.targetOf(o.Path)
 	}
 	return j
-}
-
-// evictions counts the files of a batch that were evicted while it ran.
-type evictions struct {
-	mu     sync.Mutex // guards all below
-	landed map[string]bool
-	gone   map[string]bool // evicted before it was heard that they had landed, or not of the batch
-	count  int
-}
-
-func (e *evictions) land(path string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.gone[path] {
-		delete(e.gone, path)
-		e.count++
-		return
-	}
-	if e.landed == nil {
-		e.landed = map[string]bool{}
-	}
-	e.landed[path] = true
-}
-
-func (e *evictions) evict(f dlmanager.Removed) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.landed[f.Path] {
-		delete(e.landed, f.Path)
-		e.count++
-		return
-	}
-	if e.gone == nil {
-		e.gone = map[string]bool{}
-	}
-	e.gone[f.Path] = true
-}
-
-func (e *evictions) counted() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.count
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"github.com/dlmanager/dlmanager/batch"
 )
 
 // linkReport is what --report says of a link.
@@ -70,6 +72,27 @@ func (r *batchReport) write(j *job, line int) error {
 	}
 	_, err := r.out.Write(append(asJSON(linkReport{line, j.report()}), '\n'))
 	return err
+}
+
+// writeEarlier writes what has failed in earlier runs, when the report begins with
+// this one.
+func (r *batchReport) writeEarlier(j *batch.Job) error {
+	if r.out == nil {
+		return nil
+	}
+	if at, err := r.out.Seek(0, io.SeekCurrent); r.file && (err != nil || at > 0) {
+		return nil // it has them, or is no file that could
+	}
+	for f, err := range j.Failures() {
+		if err != nil {
+			return err
+		}
+		line := linkReport{f.Line, report{URL: f.URL, Name: f.Name, Tries: f.Attempts, Error: describe("", errors.New(f.Reason))}}
+		if _, err := r.out.Write(append(asJSON(line), '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *batchReport) close() error {

@@ -16,7 +16,10 @@ import (
 const cacheClearLong = `Remove all files from the cache, and what is left of unfinished downloads, after
 asking. The directory itself, its mark and its limit stay. A directory that is not
 marked as a cache is refused, and what is in use stays: then the command ends
-with 8.`
+with 8.
+
+Jobs of dlm batch are removed, too, as they say of files in the cache that they are
+there; not those with -o, or that --job has put elsewhere.`
 
 // cacheClear is one call of "dlm cache clear".
 type cacheClear struct {
@@ -50,12 +53,12 @@ func (c *cacheClear) run(ctx context.Context) error {
 }
 
 func (c *cacheClear) clear(ctx context.Context, m *dlmanager.DownloadManager) error {
+	dir, err := c.dir.locate()
+	if err != nil {
+		return err
+	}
 	o := dlmanager.PruneOptions{All: true, DryRun: true}
 	if !c.yes {
-		dir, err := c.dir.locate()
-		if err != nil {
-			return err
-		}
 		planned, err := m.Prune(ctx, o)
 		if err != nil {
 			return err
@@ -69,9 +72,20 @@ func (c *cacheClear) clear(ctx context.Context, m *dlmanager.DownloadManager) er
 	report, err := m.Prune(ctx, o)
 	c.ui.notePruned(report, false)
 	if err == nil && report.InUse > 0 {
-		return &inUseError{report.InUse, report.InUseBytes}
+		err = &inUseError{report.InUse, report.InUseBytes}
 	}
-	return err
+	jobs, kept := removeJobs(dir)
+	if jobs > 0 {
+		c.ui.note("removed %s of dlm batch: what they had noted as done is gone", jobsText(jobs))
+	}
+	return errors.Join(err, kept)
+}
+
+func jobsText(n int) string {
+	if n == 1 {
+		return "1 job"
+	}
+	return fmt.Sprintf("%d jobs", n)
 }
 
 var errNotConfirmed = errors.New("not confirmed: nothing was removed")

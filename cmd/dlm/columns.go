@@ -30,8 +30,10 @@ const (
 )
 
 // columnsFor lays a line out for a width. The figures come first, then a name
-// that tells files apart, then the bar; a long name gets what is left.
-func columnsFor(width, widestName int) columns {
+// that tells files apart, or needs so many columns, then the bar; a long name gets
+// what is left.
+func columnsFor(width, widestName, needed int) columns {
+	needed = max(needed, minName)
 	c := columns{percent: percentWidth, size: sizeWidth, rate: rateWidth, left: leftWidth}
 	rest := func() int {
 		used := 0
@@ -43,17 +45,17 @@ func columnsFor(width, widestName int) columns {
 		return width - used
 	}
 	for _, drop := range []*int{&c.size, &c.left, &c.rate, &c.percent} {
-		if rest() >= minName {
+		if rest() >= needed {
 			break
 		}
 		*drop = 0
 	}
 	c.name = max(rest(), 0)
-	if spare := c.name - minName - gap; spare >= minBar {
-		name := min(widestName, max(minName, c.name*3/5))
-		c.bar = min(c.name-max(name, minName)-gap, maxBar)
+	if spare := c.name - needed - gap; spare >= minBar {
+		name := min(widestName, max(needed, c.name*3/5))
+		c.bar = min(c.name-max(name, needed)-gap, maxBar)
 		c.name -= gap + c.bar
-		c.name = min(c.name, max(name, minName))
+		c.name = min(c.name, max(name, needed))
 	}
 	return c
 }
@@ -80,7 +82,18 @@ func (c columns) batchLine(v view) string {
 	if v.batch.known {
 		remaining = span(v.batch.left)
 	}
-	return c.write(counts(v), int64(v.done+v.failed), int64(v.files), bytesText(v.current), speed, remaining, "")
+	return c.write(c.counts(v), int64(v.done+v.failed), int64(v.files), bytesText(v.current), speed, remaining, "")
+}
+
+// counts is what the column of names has of the counts: where it is narrow, fewer of
+// them, as a number that is cut is another one.
+func (c columns) counts(v view) string {
+	for _, text := range []string{counts(v), fmt.Sprintf("%d/%d, %d failed", v.done, v.files, v.failed), fmt.Sprintf("%d/%d", v.done, v.files)} {
+		if displayWidth(text) <= c.name {
+			return text
+		}
+	}
+	return ""
 }
 
 // write writes the texts into their columns; bar and percentage show how much of

@@ -94,7 +94,20 @@ func TestLinesShowWhatMatters(t *testing.T) {
 		"unknown.bin",
 		"0/2 files                     10.0 MiB/s",
 	}, barLines(v, 40))
-	v.files, v.running = 1, v.running[:1]
+	v.batch, v.done, v.failed, v.files = &batchView{left: time.Hour, known: true}, 99_000, 12, 100_000
+	v.running = nil
+	for width, want := range map[int]string{
+		100: "99000/100000 files, 12 failed  [===================> ]   99%            100 MiB  10.0 MiB/s    1h00m",
+		79:  "99000/100000 files, 12 failed       99%            100 MiB  10.0 MiB/s    1h00m",
+		60:  "99000/100000 files, 12 failed       99%  10.0 MiB/s    1h00m",
+		40:  "99000/100000 files, 12 failed        99%",
+		25:  "99000/100000, 12 failed",
+		20:  "99000/100000",
+		8:   "",
+	} {
+		require.Equal(t, []string{want}, barLines(v, width), width)
+	}
+	v.batch, v.files, v.running = nil, 1, []row{{label: "tool"}}
 	require.Len(t, barLines(v, 79), 1, "a total of one file says nothing")
 }
 

@@ -88,7 +88,11 @@ func (d *barDisplay) otherLines(w io.Writer, _ decor.Statistics) error {
 
 // barLines is a view as lines that are at most width wide; there is at least one.
 func barLines(v view, width int) []string {
-	c := columnsFor(width, v.widest)
+	needed := 0
+	if v.batch != nil || v.files > 1 {
+		needed = displayWidth(counts(v))
+	}
+	c := columnsFor(width, v.widest, needed)
 	var lines []string
 	for _, r := range v.running {
 		lines = append(lines, c.line(r.label, r.current, r.total, r.rate, waitsFor(r)))
@@ -97,7 +101,7 @@ func barLines(v view, width int) []string {
 	case v.batch != nil:
 		lines = append(lines, c.batchLine(v))
 	case v.files > 1 || len(lines) == 0:
-		lines = append(lines, c.line(counts(v), v.current, v.total, v.rate, ""))
+		lines = append(lines, c.line(c.counts(v), v.current, v.total, v.rate, ""))
 	}
 	return lines
 }
