@@ -292,6 +292,42 @@ func TestCloseEndsTheFilling(t *testing.T) {
 	assert.Empty(t, treeNames(t, dir))
 }
 
+func TestShutdownWaitsForDirectories(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	dir := filepath.Join(t.TempDir(), "cache")
+	first, m := managerAt(t, dir), managerAt(t, dir)
+	began, fail := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 2)
+	go func() {
+		_, err := first.GetDir(t.Context(), url, "tools", func(context.Context, *File, afero.Fs) error {
+			close(began)
+			<-fail
+			return errors.New("failed")
+		})
+		ended <- err
+	}()
+	<-began
+	filled := make(chan error, 1)
+	go func() {
+		d, err := m.GetDir(t.Context(), url, "tools", spread)
+		if err == nil {
+			err = d.Close()
+		}
+		filled <- err
+	}()
+	require.Eventually(t, func() bool { return m.flightCallers("tools") == 1 }, time.Minute, time.Millisecond)
+	down := make(chan error, 1)
+	go func() { down <- m.Shutdown(t.Context()) }()
+	require.Eventually(t, m.isClosed, time.Minute, time.Millisecond)
+	_, err := m.GetDir(t.Context(), url, "others", spread)
+	require.ErrorIs(t, err, ErrClosed)
+	close(fail)
+	require.Error(t, <-ended)
+	require.NoError(t, <-filled, "it is still made, with its archive")
+	require.NoError(t, <-down)
+}
+
 func TestAFillerCannotOverrunTheLimit(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/archive", []byte("program"))
