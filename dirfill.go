@@ -81,7 +81,7 @@ func (f *dirFlight) make(stamp *fs.Partial) (result Result, held *Dir, err error
 		return Result{}, nil, err
 	}
 	defer archive.Close()
-	entry := a.entryOf(archive)
+	entry := a.entryOf(archive, result)
 	if held = a.stillCurrent(f.ctx, entry); held == nil {
 		if err := f.fill(filling, archive, entry, stop); err != nil {
 			return Result{}, nil, err
@@ -113,14 +113,14 @@ func (f *dirFlight) beat(filling *fs.Filling) (stop func()) {
 	}
 }
 
-// entryOf returns what is remembered of the archive.
-func (a *dirAsk) entryOf(archive *File) fs.Entry {
+// entryOf returns what is remembered of the archive, or at least what is known of it.
+func (a *dirAsk) entryOf(archive *File, result Result) fs.Entry {
 	if info, err := a.m.dir.Stat(a.archive); err == nil && info.Size == archive.Size() {
 		if e, ok := a.m.dir.Entry(a.archive, info); ok {
 			return e
 		}
 	}
-	return fs.Entry{Size: archive.Size()}
+	return fs.Entry{Size: archive.Size(), CRC32C: result.CRC32C, Digests: result.Digest, Unproven: !result.Verified}
 }
 
 // stillCurrent returns the directory that is there if it is from this archive, which

@@ -128,12 +128,13 @@ func (h *housekeeping) load(ctx context.Context) error {
 // count registers the files, and counts them.
 func (h *housekeeping) count(ctx context.Context) error {
 	m := h.m
+	mended := m.dir.MendTrees(ctx)
 	count := m.dir.Recount()
 	err := m.dir.Leftovers(ctx, time.Now(), func(l fs.Leftover) {
 		count.Leftover(l.Size)
 		h.keep(l)
 	})
-	err = errors.Join(err, h.trees(ctx, count))
+	err = errors.Join(err, mended, h.trees(ctx, count))
 	err = errors.Join(err, m.dir.Walk(ctx, func(name string, info fs.Info) error {
 		count.File(info.Size)
 		m.limit.add(m.shelf, name, info.Size, info.LastUse)

@@ -201,7 +201,7 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 	key := fs.Fold(d.name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
+	if m.closed && (m.shut != nil || d.cfg.landed == nil) { // an archive is part of what Shutdown waits for
 		return nil, ErrClosed
 	}
 	if other := m.inFlight[key]; other != nil {
@@ -357,8 +357,8 @@ func (m *DownloadManager) Interrupt(interruptIf func(*Download) bool) {
 	}
 }
 
-// Shutdown takes no more downloads, waits for those in flight, and closes the
-// manager. When ctx ends first, it interrupts the rest, and returns the
+// Shutdown takes no more downloads, waits for those in flight and for the directories
+// that are being made, and closes the manager. When ctx ends first, it interrupts the rest, and returns the
 // context's cause.
 func (m *DownloadManager) Shutdown(ctx context.Context) error {
 	m.refuseNew()

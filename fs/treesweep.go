@@ -42,6 +42,24 @@ func (d *Dir) tidyTrees(ctx context.Context) error {
 	return err
 }
 
+// MendTrees removes what looks like a tree and is none: its stamp is damaged, or the
+// stamp's folder is. It reads all stamps.
+func (d *Dir) MendTrees(ctx context.Context) error {
+	if d.root == nil {
+		return nil
+	}
+	ids, err := d.treeIDs(ctx)
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if _, _, err := d.StatTree(id); errors.Is(err, os.ErrNotExist) {
+			d.tidyFreeTree(keyOf(path.Base(id)))
+		}
+	}
+	return err
+}
+
 // tidyFreeTree is tidyTree unless somebody is at work on a tree with the key.
 func (d *Dir) tidyFreeTree(key string) {
 	p, err := Spot{fsys: d.fsys, dir: treeDir, stem: key, suspect: true}.Create(0o666, nil)
