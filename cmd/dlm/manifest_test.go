@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,6 +45,30 @@ amd64 = "x86_64"
 	require.Equal(t, "https://example.com/v1.2/tool_Win_arm64.exe", items[0].url)
 	require.Equal(t, filepath.FromSlash("/project/sums/1.2"), items[0].checksum)
 	require.Empty(t, items[0].digest)
+}
+
+// TestManifestsInTheDocsAreRight reads those that people copy.
+func TestManifestsInTheDocsAreRight(t *testing.T) {
+	for _, file := range []string{"README.md", "docs/ci.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", file))
+		require.NoError(t, err)
+		found := 0
+		for _, block := range strings.Split(string(text), "```toml\n")[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			if !strings.Contains(block, "[artifact.") {
+				continue
+			}
+			found++
+			_, err := parseManifest(file, []byte(block))
+			require.NoError(t, err)
+		}
+		require.Equal(t, 1, found, file)
+	}
+	_, manifest, _ := strings.Cut(syncLong, "(FILE.toml):\n")
+	manifest, _, _ = strings.Cut(manifest, "\n  url  ")
+	m, err := parseManifest("help", []byte(manifest))
+	require.NoError(t, err)
+	require.Len(t, m.artifacts, 2)
 }
 
 func TestTemplates(t *testing.T) {
