@@ -49,6 +49,10 @@
 // symbolic link in it. Credentials go to the host they were given for and
 // nowhere else, and no error or log line shows them.
 //
+// Who it is that sends a file, and whether it is the one that was sent before, is for the
+// caller to say: by a digest ([WithChecksum]), by a signature ([WithVerify], with examples),
+// or by what came first ([WithLockFile]).
+//
 // # What it does not promise
 //
 // Where the file system has no locks, and when a process is frozen for longer than

@@ -32,8 +32,10 @@ import (
 //	readonly DIR URL         uses a directory in which it may change nothing
 //	tools DIR URL            see useTools
 //	stuck DIR URL            see stuckFill
+//	lock DIR LOCK URL FROM TO  fetches the files FROM, … with a lock file
 var leaseHelpers = map[string]func([]string) error{
 	"hold": holdFile, "read": readFiles, "fill": fillDirectory, "readonly": useReadOnly, "tools": useTools, "stuck": stuckFill,
+	"lock": lockMany,
 }
 
 func holdFile(args []string) error {

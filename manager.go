@@ -270,7 +270,7 @@ func (m *DownloadManager) settles(d *Download, there *fs.Info) bool {
 	}
 	_, hashed := digestIn(entry.Digests, digest.SHA256)
 	news := c != nil && (entry.Unproven || c.checksBy(entry)) // to be remembered
-	if known && !news && (hashed || !d.cfg.sha256) && c.provenBy(entry) == proven {
+	if known && !news && (hashed || !d.cfg.sha256) && c.provenBy(entry) == proven && d.locks(entry) {
 		return true
 	}
 	d.unseal()

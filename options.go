@@ -84,6 +84,10 @@ type downloadConfig struct {
 	sha256      bool
 	verify      func(ctx context.Context, content io.ReaderAt, size int64) error
 	mirrors     []string
+	rewrites    []rewrite
+	rewriteOnly bool
+	hostHeaders []hostHeader
+	lock        *LockFile // nil: none
 	connections int       // 0: as many as help
 	rate        int64     // bytes per second, of one download; 0: any
 	throttle    *throttle // of all downloads of the manager

@@ -47,13 +47,21 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   dlm get --checksum https://example.com/SHA256SUMS \
       --mirror https://mirror.example.org/data.tar.gz https://example.com/data.tar.gz
 
+  # What each URL brought first, ever after; in a test run nothing else at all
+  dlm get --lock dlm.lock https://example.com/latest/tool.tgz
+  dlm get --lock dlm.lock --frozen https://example.com/latest/tool.tgz
+
   # Whatever the server has now; the file that is there if it is still that, or if
   # the server cannot be reached
   dlm get --revalidate --stale-if-error https://example.com/latest.zip
 
   # With credentials, which go to example.com and nowhere else; without --header
   # they are looked up in ~/.netrc
-  dlm get --header @token.txt https://example.com/private.zip`
+  dlm get --header @token.txt https://example.com/private.zip
+
+  # Through a mirror, which wants credentials of its own
+  dlm get --rewrite https://github.com/=https://mirror.example/gh/ \
+      --header-for mirror.example=@token.txt https://github.com/o/r/releases/download/v1/x.zip`
 
 // getCommand is one call of "dlm get".
 type getCommand struct {
@@ -157,7 +165,11 @@ func (g *getCommand) options(hooks dlmanager.Hooks) ([]dlmanager.Option, error) 
 	}
 	opts = append(opts, g.cache.options()...)
 	opts = append(opts, g.fresh.options()...)
-	opts = append(opts, g.content.options()...)
+	content, err := g.content.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, content...)
 	if g.output.json {
 		opts = append(opts, dlmanager.WithSHA256())
 	}

@@ -41,6 +41,9 @@ func hintFor(err error) string {
 	if missing, ok := errors.AsType[*dlmanager.NotCachedError](err); ok && missing.Offline {
 		return "without --offline it is fetched"
 	}
+	if hint := lockHint(err); hint != "" {
+		return hint
+	}
 	switch {
 	case errors.Is(err, batch.ErrListChanged):
 		return "--accept-changes goes on with the list as it is now; --restart begins anew, and what is there is not fetched again"

@@ -75,6 +75,7 @@ func setUpScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("URL", o.URL(""))
+	env.Setenv("ALT", o.AltURL("")) // another host, of the same resources
 	env.Setenv("HOST", strings.TrimPrefix(o.URL(""), "http://"))
 	env.Setenv("HTTPS", secure.URL+"/file")
 	env.Setenv("DLM_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
@@ -100,6 +101,10 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/teapot", nil, testorigin.Status(http.StatusTeapot, "short and stout"))
 	o.Serve("/login", []byte("secret\n"), testorigin.RequireBasicAuth("user", "word"))
 	o.Serve("/token", []byte("secret\n"), testorigin.RequireHeader("X-Token", "s3cret"))
+	o.Serve("/gh/hello.txt", []byte("mirrored\n"))
+	o.Serve("/gh/token", []byte("mirrored\n"), testorigin.RequireHeader("X-Token", "s3cret"))
+	o.Serve("/get", []byte("got\n"))
+	o.Serve("/moving", []byte("one\n"), testorigin.Sequence(testorigin.OK(), testorigin.Body([]byte("two\n"))))
 	o.Serve("/agent", []byte("agent\n"), testorigin.RequireHeader("User-Agent", "probe/1"))
 	o.Serve("/cut", []byte("this is cut"), testorigin.CutAfter(4))
 	o.Serve("/short", []byte("this is short"), testorigin.ContentLength("100"))
