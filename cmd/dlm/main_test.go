@@ -1,6 +1,9 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -118,10 +121,26 @@ func serveScripts(o *testorigin.Origin) {
 	}
 	o.Serve("/dated", []byte("dated\n"), testorigin.LastModified(time.Now().Add(-time.Hour)))
 	o.Serve("/fading", []byte("fading\n"), testorigin.Sequence(testorigin.OK(), testorigin.Status(http.StatusServiceUnavailable, "away")))
+	o.Serve("/pack.tar.gz", tarGz("pack/bin/tool", "#!/bin/sh\necho packed tool runs\n", "pack/doc.txt", "text\n"))
+	o.Serve("/evil.tar.gz", tarGz("../out", "out\n"))
 	o.Serve("/silent", nil, testorigin.Silent())
 	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
 	o.ServeSize("/big", 1<<20)
 	o.Serve("/control", nil, testorigin.Status(http.StatusBadRequest, "red \x1b[31m alert"), testorigin.ContentType("text/plain"))
+}
+
+// tarGz returns an archive of files, each a name and its content, which are executable.
+func tarGz(files ...string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for i := 0; i < len(files); i += 2 {
+		header := &tar.Header{Name: files[i], Mode: 0o755, Size: int64(len(files[i+1])), Format: tar.FormatUSTAR}
+		_ = w.WriteHeader(header) // to memory: it cannot fail
+		_, _ = w.Write([]byte(files[i+1]))
+	}
+	_, _ = w.Close(), z.Close()
+	return b.Bytes()
 }
 
 // runForCode runs a command and wants its exit code: code 3 dlm get …
