@@ -84,7 +84,7 @@ func (m *DownloadManager) flightFor(a *dirAsk) (f *dirFlight, mine bool, err err
 func (a *dirAsk) serves(other *dirAsk) bool {
 	mine, its := &a.probe.cfg, &other.probe.cfg
 	return identity(a.probe.url) == identity(other.probe.url) && mine.terms == its.terms &&
-		mine.checksum == its.checksum && a.archive == other.archive && (mine.force || !its.force)
+		mine.checksum == its.checksum && mine.lock == its.lock && a.archive == other.archive && (mine.force || !its.force)
 }
 
 // leaveFlight is told that a caller leaves. The last one takes the flight with him:

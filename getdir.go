@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/digest"
 )
 
 // WithArchive keeps the archive from which GetDir fills a directory, as the file
@@ -145,11 +146,7 @@ func (a *dirAsk) open(ctx context.Context) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = a.suits(dir.tree, info)
-	if err == nil {
-		err = a.probe.lockTree(ctx, archiveEntry(dir.tree, info))
-	}
-	if err != nil {
+	if err := a.suits(ctx, dir.tree, info); err != nil {
 		return nil, errors.Join(err, dir.file.Close())
 	}
 	a.use(info)
@@ -182,7 +179,7 @@ func (a *dirAsk) use(info fs.Info) {
 
 // suits returns errLostRace unless the directory is from the archive that is asked
 // for, as far as that is known.
-func (a *dirAsk) suits(t fs.Tree, info fs.Info) error {
+func (a *dirAsk) suits(ctx context.Context, t fs.Tree, info fs.Info) error {
 	e := archiveEntry(t, info)
 	switch {
 	case a.derived && e.Identity != identity(a.probe.url):
@@ -190,7 +187,20 @@ func (a *dirAsk) suits(t fs.Tree, info fs.Info) error {
 	case a.probe.currentCheck().provenBy(e) != proven, a.m.outdated(a.probe, e, true):
 		return errLostRace
 	}
-	return nil
+	return a.lockThere(ctx, e)
+}
+
+// lockThere holds the archive of the directory that is there against the lock file.
+func (a *dirAsk) lockThere(ctx context.Context, e fs.Entry) error {
+	d := a.probe
+	if d.locks(e) {
+		return nil
+	}
+	known, hashed := digestIn(e.Digests, digest.SHA256)
+	if _, locked := d.cfg.lock.find(d.url); locked || !hashed || e.Identity != identity(d.url) {
+		return errLostRace
+	}
+	return d.cfg.lock.hold(ctx, d.url, known)
 }
 
 // archiveEntry is what is remembered of the archive that a directory is from. The

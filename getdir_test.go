@@ -424,6 +424,36 @@ func TestWhichDirectoryIsAHit(t *testing.T) {
 	}
 }
 
+func TestADirectoryIsHeldAgainstTheLockFile(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/archive", []byte("program"))
+	m := newManager(t)
+	path := filepath.Join(t.TempDir(), "dlm.lock")
+	require.NoError(t, os.WriteFile(path, nil, 0o666))
+	fill, fills := counted(spread)
+	get := func(name string, o LockOptions) error {
+		lock, err := OpenLockFile(path, o)
+		require.NoError(t, err)
+		d, err := m.GetDir(t.Context(), url, name, fill, WithLockFile(lock))
+		if err != nil {
+			return err
+		}
+		return d.Close()
+	}
+	require.ErrorIs(t, get("tools", LockOptions{Frozen: true}), ErrNotLocked)
+	d, err := m.GetDir(t.Context(), url, "tools", fill)
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	require.NoError(t, get("tools", LockOptions{}))
+	assert.EqualValues(t, 1, fills.Load())
+	assert.Contains(t, readFile(t, path), sha256Of("program")[len("sha256:"):], "what is there is recorded, too")
+	require.NoError(t, get("tools", LockOptions{Frozen: true}))
+
+	require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(readFile(t, path), sha256Of("program")[len("sha256:"):], sha256Of("other")[len("sha256:"):])), 0o666))
+	require.ErrorIs(t, get("tools", LockOptions{Frozen: true}), ErrChecksum)
+	assert.EqualValues(t, 1, fills.Load())
+}
+
 func TestFreshDirectories(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/archive", nil, testorigin.ETag(`"v"`), testorigin.Sequence(

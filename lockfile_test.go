@@ -280,28 +280,6 @@ func TestWhoWaitsForTheLockFileEndsWithItsContext(t *testing.T) {
 	assert.Contains(t, l.text(), "https://h/b "+sumA)
 }
 
-func TestADirectoryIsLockedByItsArchive(t *testing.T) {
-	l := newLocking(t)
-	url := l.Serve("/archive", []byte("content"))
-	m := newManager(t)
-	get := func(lock DownloadOption) error {
-		dir, err := m.GetDir(t.Context(), url, "dir", spread, lock)
-		if err == nil {
-			require.NoError(t, dir.Close())
-		}
-		return err
-	}
-	require.NoError(t, get(WithLockFile(nil)))
-	require.ErrorIs(t, get(l.open(LockOptions{})), nil, "one that is there is locked without a request")
-	require.Contains(t, l.text(), url+" "+sha256Of("content"))
-	require.NoError(t, get(l.open(LockOptions{Frozen: true})))
-	require.Equal(t, 1, l.Count("/archive"))
-	require.NoError(t, os.WriteFile(l.file, []byte(url+" "+sha256Of("other")+"\n"), 0o666))
-	require.ErrorIs(t, get(l.open(LockOptions{})), ErrChecksum)
-	require.NoError(t, os.WriteFile(l.file, nil, 0o666))
-	require.ErrorIs(t, get(l.open(LockOptions{Frozen: true})), ErrNotLocked)
-}
-
 // lockMany is a second process: DIR LOCK BASE FROM TO.
 func lockMany(args []string) error {
 	lock, err := OpenLockFile(args[1], LockOptions{})

@@ -1,7 +1,6 @@
 package dlmanager
 
 import (
-	"context"
 	"slices"
 
 	"github.com/dlmanager/dlmanager/fs"
@@ -60,19 +59,6 @@ func (l *life) lockReceived() error {
 	}
 	i := slices.IndexFunc(l.sums, func(d digest.Digest) bool { return d.Algorithm == digest.SHA256 })
 	return l.cfg.lock.hold(l.ctx, l.url, l.sums[i]) // WithLockFile has asked for it
-}
-
-// lockTree holds the archive of a directory that is there against the lock file.
-// errLostRace says that it has to be fetched anew.
-func (d *Download) lockTree(ctx context.Context, archive fs.Entry) error {
-	if d.locks(archive) {
-		return nil
-	}
-	known, hashed := digestIn(archive.Digests, digest.SHA256)
-	if _, locked := d.cfg.lock.find(d.url); locked || !hashed || archive.Identity != identity(d.url) {
-		return errLostRace
-	}
-	return d.cfg.lock.hold(ctx, d.url, known)
 }
 
 // lockThere holds the file that is there against the lock file. It returns why it has
