@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -69,7 +70,10 @@ func (r *syncRun) table() {
 
 // done says what was done, or is to be done.
 func (it *syncItem) done(onlyChecked bool) string {
+	_, signalled := errors.AsType[*stopped](it.err)
 	switch {
+	case signalled:
+		return "interrupted"
 	case it.err != nil:
 		return "failed"
 	case it.standing == inPlace:
