@@ -46,8 +46,8 @@ The manifest is dlm.toml, or the file that is named (FILE.toml):
             or a table of these by platform. What dlm.lock says must be right, too,
             if that lies beside the manifest, or what --lock names; a URL that it does
             not have yet is added (but for --frozen)
-  to        where it goes, relative to the manifest and inside its folder; a folder
-            if it ends in /. Without it the file stays in the cache
+  to        where it goes, relative to the manifest and inside its folder, but not
+            in .git; a folder if it ends in /. Without it the file stays in the cache
   mode      its permissions, before the umask, such as "0755"
   unpack    true: it is an archive (tar, also compressed, or zip), and what is in it
             goes to the folder that to names
@@ -186,6 +186,9 @@ func (r *syncRun) prepare(args []string) error {
 		return err
 	}
 	r.root, r.state = m.dir, readSyncState(m)
+	if err = r.state.checkNotes(); err != nil {
+		return err
+	}
 	r.opts, err = r.options(dlmanager.Hooks{LimitExceeded: r.warnOfLimit, Retrying: r.warnOfRetry, Stale: r.warnOfStale})
 	return err
 }
@@ -198,6 +201,9 @@ func (r *syncRun) readLock(m *manifest) error {
 	f := &r.content.lock
 	if beside := filepath.Join(m.dir, lockName); !f.flags.Changed("lock") {
 		if _, err := os.Lstat(beside); err == nil {
+			if err := checkFoundLock(m.dir, beside); err != nil {
+				return err
+			}
 			f.lock = beside
 		}
 	}

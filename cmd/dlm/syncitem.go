@@ -187,12 +187,13 @@ func (m *manifest) destination(a *artifact, p platform, url string) (string, err
 		to += base
 	}
 	rel := path.Clean(to)
-	first, _, _ := strings.Cut(rel, "/")
-	switch {
+	switch owner := ownerOf(rel); {
 	case rel == "." || path.IsAbs(rel) || !filepath.IsLocal(filepath.FromSlash(rel)):
 		return "", at.problem(`write a path below the manifest's folder, such as to = "bin/`+a.name+`"`, "to: %q is not inside the manifest's folder", to)
-	case foldPath(first) == syncFolder || rel == filepath.Base(m.file):
-		return "", at.problem("take another destination", "to: %s is dlm's own", rel)
+	case owner == "" && foldPath(rel) == foldPath(filepath.Base(m.file)):
+		return "", at.problem("take another destination", "to: %s is the manifest", rel)
+	case owner != "":
+		return "", at.problem("take another destination", "to: %s is %s own", rel, owner)
 	}
 	return rel, nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -138,27 +137,6 @@ func (it *syncItem) record(fi iofs.FileInfo, sum string) syncRecord {
 		Wanted: it.wanted, SHA256: sum, Asked: uint32(it.mode()),
 		Bytes: fi.Size(), Modified: fi.ModTime().UnixNano(), Mode: uint32(fi.Mode()),
 	}
-}
-
-// staysInside refuses a destination that a link leads out of root.
-func staysInside(root, target string) error {
-	real, err := filepath.EvalSymlinks(root)
-	if err != nil {
-		return err
-	}
-	dir := filepath.Dir(target)
-	there, err := filepath.EvalSymlinks(dir)
-	for errors.Is(err, iofs.ErrNotExist) && dir != root {
-		dir = filepath.Dir(dir)
-		there, err = filepath.EvalSymlinks(dir)
-	}
-	if err != nil {
-		return err
-	}
-	if inside, err := filepath.Rel(real, there); err != nil || !filepath.IsLocal(inside) {
-		return &hinted{fmt.Errorf("a link leads from %s to %s, out of the manifest's folder", dir, there), "remove the link, or take another destination"}
-	}
-	return nil
 }
 
 // sha256Of reads a file and returns its SHA-256 in hexadecimal.

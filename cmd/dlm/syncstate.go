@@ -1,9 +1,9 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	iofs "io/fs"
 	"maps"
 	"os"
@@ -69,7 +69,7 @@ func readSyncState(m *manifest) *syncState {
 var errOtherNotes = errors.New("not understood")
 
 func readSyncNotes(path string) (map[string]syncRecord, error) {
-	text, err := os.ReadFile(path)
+	text, err := readNote(path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,18 @@ func readSyncNotes(path string) (map[string]syncRecord, error) {
 		return nil, errOtherNotes
 	}
 	return notes.Files, nil
+}
+
+// readNote reads a file in our folder, where a link has no business.
+func readNote(path string) ([]byte, error) {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, errOtherNotes
+	}
+	return os.ReadFile(path)
 }
 
 func (s *syncState) of(rel string) (r syncRecord, ours bool) {
@@ -123,22 +135,32 @@ func (s *syncState) save() error {
 
 // makeSyncFolder makes the folder, with what keeps it out of git.
 func makeSyncFolder(dir string) error {
-	err := os.Mkdir(dir, 0o777)
+	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, iofs.ErrExist) {
+		return err
+	}
+	err := writeNew(filepath.Join(dir, ".gitignore"), []byte("*\n")) // also if a kill came between
 	if errors.Is(err, iofs.ErrExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o666)
+	return err
 }
 
-// replaceFile writes a file whole or not at all.
+// replaceFile writes a file whole or not at all. What a kill leaves goes with sweep.
 func replaceFile(path string, text []byte) error {
-	temp := fmt.Sprintf("%s-%d", path, os.Getpid()) // within a process, nobody else writes it
-	defer os.Remove(temp)                           // after the rename there is nothing
-	if err := os.WriteFile(temp, text, 0o666); err != nil {
+	temp := filepath.Join(filepath.Dir(path), swapPrefix+rand.Text())
+	defer os.Remove(temp) // after the rename there is nothing
+	if err := writeNew(temp, text); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)
+}
+
+// writeNew writes a file where nothing is, and no link either.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }

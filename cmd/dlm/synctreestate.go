@@ -8,6 +8,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -21,7 +22,7 @@ func (s *syncState) treePath(rel string) string {
 
 // treeOf returns what is noted of the folder.
 func (s *syncState) treeOf(rel string, r syncRecord) (treeNotes, error) {
-	text, err := os.ReadFile(s.treePath(rel))
+	text, err := readNote(s.treePath(rel))
 	if err != nil {
 		return nil, err
 	}
@@ -50,15 +51,20 @@ func hashOf(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// swapAge is how old a folder of swap's is that nobody can be working on any more.
-const swapAge = 24 * time.Hour
+const (
+	// swapPrefix begins the names of what is on its way to another place.
+	swapPrefix = "swap-"
+	// swapAge is how old that is when nobody can be working on it any more.
+	swapAge = 24 * time.Hour
+)
 
 // sweep removes what killed processes have left.
 func (s *syncState) sweep() {
-	left, _ := filepath.Glob(filepath.Join(filepath.Dir(s.path), "swap-*")) // a bad pattern finds none
-	for _, dir := range left {
-		if fi, err := os.Lstat(dir); err == nil && time.Since(fi.ModTime()) > swapAge {
-			_ = os.RemoveAll(dir) // the next one tries again
+	dir := filepath.Dir(s.path)
+	entries, _ := os.ReadDir(dir) // the next one tries again
+	for _, e := range entries {
+		if fi, err := e.Info(); err == nil && strings.HasPrefix(e.Name(), swapPrefix) && time.Since(fi.ModTime()) > swapAge {
+			_ = os.RemoveAll(filepath.Join(dir, e.Name())) // the next one tries again
 		}
 	}
 }
@@ -70,7 +76,7 @@ func (s *syncState) swap(target string, make func(to string) error) (err error) 
 		return err
 	}
 	s.sweep()
-	aside, err := os.MkdirTemp(filepath.Dir(s.path), "swap-*")
+	aside, err := os.MkdirTemp(filepath.Dir(s.path), swapPrefix+"*")
 	if err != nil {
 		return err
 	}
