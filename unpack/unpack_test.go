@@ -68,7 +68,7 @@ func TestNamesOfSingleFiles(t *testing.T) {
 		require.NoError(t, p.unpack(t, Options{}, c.archive, b.Bytes()), c)
 		require.Equal(t, map[string]string{c.want: "x"}, p.tree(t), c)
 	}
-	for _, name := range []string{"", "..gz", "../...gz", "/", "con.gz"} {
+	for _, name := range []string{"", "..gz", "../...gz", "/", "a\x1b.gz"} {
 		require.ErrorIs(t, newPlace(t).unpack(t, Options{}, name, gz(t, []byte("x"))), ErrRefused, name)
 	}
 }
@@ -183,7 +183,7 @@ func TestHardLinksAreLinks(t *testing.T) {
 func TestNamesThatAreFine(t *testing.T) {
 	names := []string{"..a", "a..b", ".hidden", "a b", "ä", "日本", "x/.dlm/y", ".dlm", "CACHEDIR.TAG", "console", "-rf", "~", "$HOME", "%00"}
 	if runtime.GOOS != "windows" {
-		names = append(names, "std::string.3", "a?b*c", `"x"`, "a|b<c>d")
+		names = append(names, "std::string.3", "a?b*c", `"x"`, "a|b<c>d", "aux.c", "CON", "com¹", "x/nul.txt")
 	}
 	var items []item
 	want := map[string]string{"x/": "", "x/.dlm/": ""}
