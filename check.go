@@ -48,10 +48,15 @@ type ChecksumError struct {
 	URL  string // without secrets
 	Want string // "sha256:…", or several of which none matches
 	Got  string
+	Lock string // the line of the lock file that wants it, FILE:LINE; "" if none does
 }
 
 func (e *ChecksumError) Error() string {
-	return fmt.Sprintf("%s: checksum mismatch: want %s, got %s", e.URL, e.Want, e.Got)
+	want := e.Want
+	if e.Lock != "" {
+		want += " (" + e.Lock + ")"
+	}
+	return fmt.Sprintf("%s: checksum mismatch: want %s, got %s", e.URL, want, e.Got)
 }
 
 // Is makes it match ErrChecksum.
@@ -63,6 +68,7 @@ type check struct {
 	source [16]byte        // hash of the checksum file's URL and of the names; zero: there is no URL
 	names  []string        // under which a checksum file may know the file
 	want   []digest.Digest // any of these will do; nil: the checksum file has not been read yet
+	lock   string          // the line of the lock file that it is from; "": it is not
 }
 
 // newCheck returns the check that was asked for as text. A checksum file with a

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	iofs "io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"runtime"
@@ -11,7 +12,6 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/dlmanager/dlmanager/internal/netrc"
-	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
 // DefaultNetrcPath returns where people keep the credentials that [WithNetrc]
@@ -38,9 +38,9 @@ func (e *NetrcError) Error() string { return "read netrc file " + e.Path + ": " 
 func (e *NetrcError) Unwrap() error { return e.Err }
 
 // withCredentials returns the URL with what the netrc file says of its host, if
-// the caller does not say who he is. It reads the file once.
-func (l *life) withCredentials(u *url.URL) (*url.URL, error) {
-	stated := u.User != nil || transfer.SameOrigin(l.url, u) && l.cfg.header.Get("Authorization") != ""
+// the header that is sent does not say who we are. It reads the file once.
+func (l *life) withCredentials(u *url.URL, header http.Header) (*url.URL, error) {
+	stated := u.User != nil || header.Get("Authorization") != ""
 	if l.cfg.netrc == "" || stated {
 		return u, nil
 	}

@@ -17,7 +17,8 @@
 // [DownloadManager.Get] is Download, Wait and opening the file in one, and
 // [DownloadManager.Open] opens what is there. No process evicts a [File] until it is
 // closed, so that its path can be handed on and executed; it costs an open
-// descriptor.
+// descriptor. [DownloadManager.GetDir] does the same with a directory: an archive that
+// is unpacked once for all who ask for it.
 //
 // # What it promises
 //
@@ -47,6 +48,10 @@
 // ([ErrNotCacheDir]). No name leads out of the directory, and neither does a
 // symbolic link in it. Credentials go to the host they were given for and
 // nowhere else, and no error or log line shows them.
+//
+// Who it is that sends a file, and whether it is the one that was sent before, is for the
+// caller to say: by a digest ([WithChecksum]), by a signature ([WithVerify], with examples),
+// or by what came first ([WithLockFile]).
 //
 // # What it does not promise
 //

@@ -25,14 +25,14 @@ type Download struct {
 	dest    string
 	cfg     downloadConfig
 	site    site
-	mirrors []*url.URL
+	sources []source  // where to ask, in this order; none before it is parsed
 	asked   time.Time // when somebody asked for it
 	// The caller's until it is started, and then the goroutine's:
 	unsettled bool  // a file is there, and it takes more than a look to tell whether it is the one
 	stale     bool  // the file that is there is not the one that was asked for
 	suspect   bool  // it has to be read before it counts
 	asking    bool  // it is the one, and its origin is asked whether it is still current
-	mirror    int   // which source is asked: 0 for the URL
+	asks      int   // which source is asked
 	absent    bool  // nothing had its name when that was last looked for
 	counted   int64 // bytes of a partial file taken over that are in the common count, and in no room yet
 
@@ -128,7 +128,8 @@ type Result struct {
 	CRC32C          uint32        // of the file, if it was fetched
 	ETag            string        // as sent
 	LastModified    string        // as sent
-	FinalURL        string        // the one that sent the file, without secrets
+	Source          string        // which was asked for it, the URL, a mirror or what WithRewrite made of them, without secrets; "" if it was not fetched
+	FinalURL        string        // the one that sent the file, after redirects, without secrets
 	Digest          string        // "sha256:…", or by the algorithm of the checksum; "" if none was computed
 	DispositionName string        // what Content-Disposition proposed; never used as a name
 	Attempts        int           // requests made; redirects, further connections and checksum files not counted
@@ -175,21 +176,25 @@ func (d *Download) parse() (err error) {
 			return err
 		}
 	}
+	if err := errors.Join(d.cfg.checkRewrites(), d.cfg.checkHostHeaders()); err != nil {
+		return err
+	}
+	d.sources = d.cfg.sourcesOf(d.url)
 	for _, raw := range d.cfg.mirrors {
 		u, err := parseURL(raw)
 		if err != nil {
 			return fmt.Errorf("mirror: %w", err)
 		}
-		d.mirrors = append(d.mirrors, u)
+		d.sources = append(d.sources, d.cfg.sourcesOf(u)...)
 	}
-	if d.cfg.checksum != "" && d.currentCheck() == nil {
-		c, err := newCheck(d.cfg.checksum, d.cfg.fs, checkNames(d.url, d.name))
-		if err != nil {
-			return err
-		}
+	c, err := d.lockedCheck()
+	if err == nil && d.cfg.checksum != "" {
+		c, err = newCheck(d.cfg.checksum, d.cfg.fs, checkNames(d.url, d.name))
+	}
+	if err == nil && c != nil {
 		d.setCheck(c)
 	}
-	return nil
+	return err
 }
 
 func (d *Download) init(raw string, cfg downloadConfig) {

@@ -350,7 +350,7 @@ func TestResultTellsWhatCame(t *testing.T) {
 	r.Elapsed = 0
 	assert.Equal(t, Result{
 		Origin: OriginFetched, Bytes: 9, WireBytes: 9, CRC32C: 0xe3069283, ETag: `"v1"`, LastModified: date.Format("Mon, 02 Jan 2006 15:04:05 GMT"),
-		FinalURL: o.URL("/file"), DispositionName: "other.bin", Attempts: 1, Verified: true,
+		Source: o.URL("/file"), FinalURL: o.URL("/file"), DispositionName: "other.bin", Attempts: 1, Verified: true,
 	}, r, "0xe3069283 is the check value of CRC-32C")
 
 	d = NewDownload(o.Serve("/close", []byte("x"), testorigin.CloseDelimited()), filepath.Join(t.TempDir(), "file"))

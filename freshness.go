@@ -58,6 +58,9 @@ type terms struct {
 // far as it depends on their terms. What is good for any age is good for who wants
 // no other.
 func (d *Download) serves(other *Download) bool {
+	if d.cfg.lock != other.cfg.lock || d.cfg.lock != nil && lockKey(d.url) != lockKey(other.url) {
+		return false // each URL has a line of its own
+	}
 	return d.cfg.terms == other.cfg.terms || !d.cfg.offline && other.cfg.terms == terms{}
 }
 
@@ -150,6 +153,10 @@ func (l *life) useOld(failure error) step {
 		if err := guard("stale hook", func() { hook(l.Download, failure) }); err != nil {
 			l.cfg.logger.Error("hook failed", "error", err)
 		}
+	}
+	if why, err := l.lockThere(l.oldEntry); why != "" || err != nil {
+		l.finish(Result{}, errors.Join(failure, err))
+		return nil
 	}
 	result, err := l.Download.found(*l.old, l.oldEntry, true)
 	if err != nil {

@@ -52,6 +52,7 @@ type life struct {
 	sender       int                // which source sent what is stored
 	expiredOnce  bool               // and nothing has come since
 	passed       []error            // why the sources before were given up
+	sumsAsks     int                // which source of the checksum file is asked
 	throttle     *throttle          // of this download alone
 
 	old      *fs.Info // the file that its origin is asked about
@@ -264,7 +265,7 @@ func (l *life) transfer() step {
 	before := l.fetched
 	l.setConnections(&req)
 	req.Digested = l.currentCheck() != nil
-	if req.Digested || l.sender == l.mirror { // validators do not carry across hosts
+	if req.Digested || l.sender == l.asks { // validators do not carry across hosts
 		req.After = &before
 	}
 	if l.digests != nil {
@@ -311,16 +312,16 @@ func (l *life) reconsider(err error) step {
 		return l.transfer
 	}
 	wait, again := l.strategyOn(err)
-	if l.fetched.N == 0 && l.mayUseOld(err) {
+	if l.fetched.N == 0 && !l.standsIn() && l.mayUseOld(err) {
 		return l.fail(err)
 	}
 	if l.nextSource(err, again) {
-		l.cfg.logger.Warn("source given up, the next mirror is tried", "name", l.name, "error", err, "mirror", transfer.Redact(l.source()))
+		l.cfg.logger.Warn("source given up, the next one is tried", "name", l.name, "error", err, "source", transfer.Redact(l.source()))
 		l.tries.Err = err
 		if err := l.announceRetry(0); err != nil {
 			return l.fail(err)
 		}
-		l.enter(StateQueued) // for the mirror's host
+		l.enter(StateQueued) // for its host
 		return l.queue
 	}
 	if !again {
@@ -358,7 +359,7 @@ func (l *life) strategyOn(err error) (wait time.Duration, again bool) {
 	if _, cut := errors.AsType[*TransferError](err); !cut && !refused {
 		return 0, false
 	}
-	if refused && status.RetryAfter > 0 {
+	if refused && status.RetryAfter > 0 && !l.standsIn() { // else others would wait for it who may go on elsewhere
 		l.site.holdOff(status.URL, time.Now().Add(status.RetryAfter))
 	}
 	l.tries.Number++
@@ -417,7 +418,7 @@ func (l *life) land() step {
 	l.setModTime(modTime)
 	result := Result{
 		Origin: OriginFetched, Bytes: l.fetched.N, ResumedFrom: l.resumed, WireBytes: l.wire, CRC32C: l.fetched.CRC32C,
-		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL,
+		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL, Source: transfer.Redact(l.source()),
 		DispositionName: l.fetched.DispositionName, Verified: l.fetched.Proven || l.checked(),
 		Digest: firstDigest(joinDigests("", l.sums)),
 	}
@@ -448,7 +449,15 @@ func (l *life) commit(size int64, written time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	l.recorder.stop()
-	return modTime, l.partial.Commit(SyncNone)
+	if l.cfg.landed == nil {
+		return modTime, l.partial.Commit(SyncNone)
+	}
+	l.partial.LeaseOnCommit()
+	err = l.partial.Commit(SyncNone)
+	if lease := l.partial.TakeLease(); err == nil && lease != nil {
+		l.cfg.landed.put(lease)
+	}
+	return modTime, err
 }
 
 // reportEnd makes the last report (n, n), unless the last write made it.

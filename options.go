@@ -84,12 +84,18 @@ type downloadConfig struct {
 	sha256      bool
 	verify      func(ctx context.Context, content io.ReaderAt, size int64) error
 	mirrors     []string
+	rewrites    []rewrite
+	rewriteOnly bool
+	hostHeaders []hostHeader
+	lock        *LockFile // nil: none
 	connections int       // 0: as many as help
 	rate        int64     // bytes per second, of one download; 0: any
 	throttle    *throttle // of all downloads of the manager
 	strategy    RequestStrategy
 	priority    int
 	netrc       string // "": none
+	archive     string // what keeps the archive of a directory; "": nothing
+	landed      *lease // is given one on the file when it lands; nil: nobody wants one
 	terms
 	reading *semaphore // of all files of the manager that are read again; nil: no bound
 }

@@ -27,7 +27,7 @@ func (l *life) Start(head transfer.Head, from transfer.Source, at int64) error {
 	if err := l.prepare(stored); err != nil {
 		return err
 	}
-	l.fetched, l.sender = stored, l.mirror
+	l.fetched, l.sender = stored, l.asks
 	l.meter.start(at, head.Total, time.Now())
 	return l.observers.notify(l.Download, at, head.Total)
 }

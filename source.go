@@ -11,30 +11,37 @@ import (
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
-// The sources of a download are its URL and then its mirrors.
+// The sources of a download are its URL and then its mirrors, each after what a
+// rewrite makes of it.
 
 // source returns the URL to ask now.
-func (d *Download) source() *url.URL {
-	if d.mirror == 0 {
-		return d.url
-	}
-	return d.mirrors[d.mirror-1]
-}
+func (d *Download) source() *url.URL { return d.sources[d.asks].url }
 
-// nextSource goes to the next mirror, if there is one and err is a reason to:
+// standsIn reports whether the next source is what the one that is asked now stands in
+// for.
+func (d *Download) standsIn() bool { return d.sources[d.asks].standIn }
+
+// nextSource goes to the next source, if there is one and err is a reason to:
 // the one before failed for good, went silent, or has other content.
 func (l *life) nextSource(err error, again bool) bool {
-	if l.mirror == len(l.mirrors) || again && !errors.Is(err, ErrStalled) {
+	if l.asks+1 == len(l.sources) || !isOfSource(err) {
 		return false
 	}
-	if !isOfSource(err) {
+	if again && !errors.Is(err, ErrStalled) && !l.passesOn(err) {
 		return false
 	}
-	l.mirror++
+	l.asks++
 	l.restarted = false
 	l.tries = Attempt{Offset: l.fetched.N}
 	l.passed = append(l.passed, err)
 	return true
+}
+
+// passesOn reports whether the source only stands in for the next one, which is asked
+// rather than this one again, unless it was cut after it had sent something.
+func (l *life) passesOn(err error) bool {
+	_, cut := errors.AsType[*TransferError](err)
+	return l.standsIn() && (!cut || l.tries.Gained == 0)
 }
 
 // withPassed adds why the sources before were given up to the failure of the last.
@@ -70,21 +77,21 @@ func isOfSource(err error) bool {
 
 // request returns a request for one of the URLs. Header fields that were given
 // for the download's URL go to its own host alone, and each host gets its own
-// credentials.
+// credentials and fields.
 func (l *life) request(u *url.URL) (transfer.Request, error) {
-	asked, err := l.withCredentials(u)
+	header, err := l.headerFor(u)
 	if err != nil {
 		return transfer.Request{}, err
 	}
-	req := transfer.Request{
-		URL: asked, UserAgent: l.cfg.userAgent, MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize,
+	asked, err := l.withCredentials(u, header)
+	if err != nil {
+		return transfer.Request{}, err
+	}
+	return transfer.Request{
+		URL: asked, Header: header, UserAgent: l.cfg.userAgent, MinSize: l.cfg.minSize, MaxSize: l.cfg.maxSize,
 		Stall: l.cfg.stall, Client: l.client,
 		Throttle: throttleOf(l.cfg.throttle, l.throttle),
-	}
-	if transfer.SameOrigin(l.url, u) {
-		req.Header = l.cfg.header
-	}
-	return req, nil
+	}, nil
 }
 
 // refusesCompany reports whether a refusal may be of those who come with several
@@ -119,7 +126,7 @@ func (c company) Connect() (release func(), ok bool) { return c.l.site.connect(c
 func (c company) Crowded() int { return c.l.site.crowded(c.l.Download) }
 
 func (c company) Refused(err *transfer.StatusError) {
-	if status, ok := errors.AsType[*StatusError](fromTransfer(err)); ok && status.RetryAfter > 0 {
+	if status, ok := errors.AsType[*StatusError](fromTransfer(err)); ok && status.RetryAfter > 0 && !c.l.standsIn() {
 		c.l.site.holdOff(status.URL, time.Now().Add(status.RetryAfter))
 	}
 }

@@ -23,7 +23,8 @@ func (l *life) resolve() step {
 	if l.cfg.offline {
 		return l.fail(&NotCachedError{Name: l.name, Offline: true, why: "the checksum file " + transfer.Redact(u) + " would have to be fetched"})
 	}
-	req, err := l.request(u)
+	sources := l.cfg.sourcesOf(u)
+	req, err := l.request(sources[l.sumsAsks].url)
 	if err != nil {
 		return l.fail(err)
 	}
@@ -31,6 +32,11 @@ func (l *life) resolve() step {
 	var content memory
 	if _, err := transfer.Fetch(l.ctx, req, &content); err != nil {
 		err = fmt.Errorf("fetch checksum file: %w", fromTransfer(err))
+		if sources[l.sumsAsks].standIn && isOfSource(err) {
+			l.sumsAsks++
+			l.cfg.logger.Warn("the checksum file is asked for where it comes from", "name", l.name, "error", err)
+			return l.resolve
+		}
 		wait, again := l.strategyOn(err) // the file's sources are not to blame
 		return l.retry(err, wait, again && !l.mayUseOld(err))
 	}
@@ -121,6 +127,9 @@ func (l *life) examine() step {
 	if l.seal() != c {
 		return l.examine // with the one that was adopted meanwhile
 	}
+	if l.old != nil {
+		l.oldEntry = entry // with its digests
+	}
 	if l.old != nil && c == nil {
 		l.asking = true
 		return l.queue
@@ -203,8 +212,14 @@ func (l *life) remember(e fs.Entry, known bool, c *check) {
 	l.site.record(l.Download, e)
 }
 
-// accept → succeed, or failed: the file that is there is the one.
+// accept → succeed, queue (the lock file wants another one), or failed: the file that
+// is there is the one.
 func (l *life) accept(e fs.Entry, known bool) step {
+	if why, err := l.lockThere(e); err != nil {
+		return l.fail(err)
+	} else if why != "" {
+		return l.replace(why)
+	}
 	result, err := l.Download.found(*l.there, e, known)
 	if err != nil {
 		return l.fail(err)
@@ -275,6 +290,9 @@ func (l *life) verify() step {
 			return l.fail(&VerifyError{URL: l.fetched.FinalURL, Err: err})
 		}
 	}
+	if err := l.lockReceived(); err != nil {
+		return l.fail(err)
+	}
 	return l.land
 }
 
@@ -308,7 +326,7 @@ func (l *life) cause(err error) error {
 // together), or reconsider.
 func (l *life) mismatch(c *check, digests []digest.Digest) step {
 	got := slices.IndexFunc(digests, func(d digest.Digest) bool { return d.Algorithm == c.algorithm() })
-	err := &ChecksumError{URL: l.fetched.FinalURL, Want: c.text(), Got: digests[got].String()}
+	err := &ChecksumError{URL: l.fetched.FinalURL, Want: c.text(), Got: digests[got].String(), Lock: c.lock}
 	again := l.pieced && !l.restarted
 	if restart := l.restart(); restart != nil {
 		return l.fail(restart)

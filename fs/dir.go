@@ -117,7 +117,7 @@ func (d *Dir) setRoot(fsys afero.Fs) error {
 	if err != nil {
 		return err
 	}
-	d.root, d.fsys = root, rootFs{root, newOpenFolder(root, partialDir)}
+	d.root, d.fsys = root, rootFs{root: root, partials: newOpenFolder(root, partialDir), home: &homeFolder{root: root}}
 	return nil
 }
 
@@ -128,7 +128,7 @@ func (d *Dir) Close() error {
 		errs = append(errs, d.entries.close())
 	}
 	if own, ok := d.fsys.(rootFs); ok {
-		errs = append(errs, own.partials.close(), d.root.Close())
+		errs = append(errs, own.partials.close(), own.home.close(), d.root.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -269,5 +269,5 @@ func (d *Dir) removeEmpty(folder string) bool {
 // bits, so that two names do not meet by chance or by design.
 func key(name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return base32.HexEncoding.EncodeToString(sum[:])[:20]
+	return base32.HexEncoding.EncodeToString(sum[:])[:keyLength]
 }

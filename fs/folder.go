@@ -138,22 +138,6 @@ func (f *openFolder) chtimes(base string, atime, mtime time.Time) error {
 	})
 }
 
-// statBeside describes what is directly in the root. It is not done for a name that
-// is elsewhere, and not before the folder was opened: those who only look need
-// neither.
-func (f *openFolder) statBeside(name string) (info Info, err error, done bool) {
-	if f == nil || name == ".." || strings.ContainsAny(name, `/\`) {
-		return Info{}, nil, false
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if f.self == nil {
-		return Info{}, nil, false
-	}
-	info, err = f.statHome(name)
-	return info, err, true
-}
-
 // renameOut gives a file a name directly in the root.
 func (f *openFolder) renameOut(base, to string) error {
 	return f.with(func() error { return f.renameTo(base, to) })

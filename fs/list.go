@@ -321,7 +321,7 @@ func (w *walk) describe(l leg, files []found) []found {
 // lookUp is statIn by name.
 func lookUp(fsys afero.Fs, name string) (Info, error) {
 	if r, ok := fsys.(rootFs); ok {
-		if info, err, ok := r.partials.statBeside(name); ok {
+		if info, done, err := r.home.stat(name); done {
 			return info, err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 type rootFs struct {
 	root     *os.Root
 	partials *openFolder // nil: none is kept open
+	home     *homeFolder // the root itself; nil: it is not kept open
 }
 
 var (

@@ -27,6 +27,10 @@ func statAt(dir *os.File, base, name string) (Info, error) {
 	if err := at(dir, func(fd int) error { return unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		return Info{}, &os.PathError{Op: "fstatat", Path: name, Err: err}
 	}
+	return infoFrom(&st), nil
+}
+
+func infoFrom(st *unix.Stat_t) Info {
 	info := Info{
 		Size: st.Size, Mode: os.FileMode(st.Mode & 0o777),
 		ModTime: time.Unix(st.Mtim.Unix()), accessed: time.Unix(st.Atim.Unix()),
@@ -39,7 +43,11 @@ func statAt(dir *os.File, base, name string) (Info, error) {
 		info.Mode |= os.ModeIrregular
 	}
 	info.LastUse = later(info.ModTime, info.accessed)
-	return info, nil
+	return info
 }
 
-func (f *openFolder) statHome(name string) (Info, error) { return statAt(f.home, name, name) }
+// statTop describes what is directly in the open folder.
+func statTop(dir *os.File, name string) (info Info, done bool, err error) {
+	info, err = statAt(dir, name, name)
+	return info, true, err
+}

@@ -61,6 +61,8 @@ func newBatchCommand(u *ui) *cobra.Command {
 	}
 	flags := newFlagSet(cmd.Flags())
 	b.flags.register(flags, &b.placing)
+	flags.group("What the files are")
+	b.content.lock.register(flags)
 	b.cache.register(flags)
 	b.fresh.register(flags)
 	b.transfer.register(flags)

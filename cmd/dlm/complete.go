@@ -13,7 +13,7 @@ func completeValues(cmd *cobra.Command) {
 			complete = cobra.FixedCompletions(choice.choices, cobra.ShellCompDirectiveNoFileComp)
 		}
 		switch f.Name {
-		case "output", "cacert", "header", "report":
+		case "output", "cacert", "header", "header-for", "lock", "report":
 			return // files, which is what shells propose
 		case "cache-dir", "job":
 			_ = cmd.MarkFlagDirname(f.Name) // fails only for flags that are not there

@@ -13,8 +13,8 @@ import (
 )
 
 // The config file holds a person's own defaults of flags. It is TOML: keys at the
-// top are settings, one for each flag that can be one. Tables are refused, and so
-// free to get a meaning.
+// top are settings, one for each flag that can be one; sections are about hosts. Other
+// tables are refused, and so free to get a meaning.
 
 // noConfig is the value of --config that reads no file.
 const noConfig = "none"
@@ -23,6 +23,7 @@ const noConfig = "none"
 type setting struct {
 	key   string
 	value any
+	path  []string // of the table, if it is one
 	file  string
 	line  int
 }
@@ -102,8 +103,8 @@ func parseConfig(file string, text []byte) ([]setting, error) {
 	var settings []setting
 	for _, at := range keysOf(text) {
 		line, _ := at.Position()
-		key := at.Key()[0]
-		settings = append(settings, setting{key, values[key], file, line})
+		key := at.Key()
+		settings = append(settings, setting{key[0], values[key[0]], key, file, line})
 	}
 	return settings, nil
 }

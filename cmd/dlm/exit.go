@@ -31,15 +31,16 @@ const (
     0  all files are there
     1  another failure, or failures of several kinds; also, without a message,
        when nobody reads the output any more
-    2  the command line is wrong: a flag, a variable, the config file, a URL or a
-       name
+    2  the command line is wrong: a flag, a variable, the config file, the lock
+       file, a URL or a name
     3  a file is not there: the server answered 404 or 410, or it is not in the
        cache
     4  trying again later may help: no connection, no address, a silent server,
        a connection that was cut, --max-time, or the server answered 408, 425,
        429, 500, 502, 503, 504, 522 or 524; or a batch stopped at one of its
        limits and the same command goes on
-    5  a checksum is not what it should be
+    5  a checksum is not what it should be, or what --lock has for the URL; or a
+       URL is not in the lock file (--frozen)
     6  the disk: no space, no permission
     7  some links of a batch failed, or were evicted before it ended
     8  the directory, a file in it or a job is in use, or the directory is not
@@ -123,7 +124,7 @@ func singleCode(err error) int {
 		return codeOK
 	case isBrokenPipe(err):
 		return codeFailure
-	case isUsage(err), errors.Is(err, batch.ErrNotList):
+	case isUsage(err), errors.Is(err, batch.ErrNotList), isLockFile(err):
 		return codeUsage
 	case isIncomplete(err):
 		return codeSomeFailed
@@ -133,7 +134,7 @@ func singleCode(err error) int {
 		return codeNoProgram
 	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat), errors.Is(err, dlmanager.ErrInUse), isOtherJob(err):
 		return codeNotOurs
-	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict):
+	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict), errors.Is(err, dlmanager.ErrNotLocked):
 		return codeChecksum
 	case errors.Is(err, dlmanager.ErrNotFound), errors.Is(err, dlmanager.ErrNotCached):
 		return codeNotFound

@@ -38,6 +38,8 @@ func TestExitCode(t *testing.T) {
 	}{
 		"none":                   {nil, 0},
 		"unknown":                {errors.New("what"), 1},
+		"not locked":             {failed(&dlmanager.NotLockedError{}), 5},
+		"bad lock file":          {fmt.Errorf("x: %w", &dlmanager.LockFileError{}), 2},
 		"usage":                  {&usageError{text: "x"}, 2},
 		"several usages":         {usageErrors{&usageError{text: "x"}, &usageError{text: "y"}}, 2},
 		"URL":                    {&dlmanager.URLError{}, 2},

@@ -119,6 +119,7 @@ func (f *cacheFlags) options() []dlmanager.Option {
 type contentFlags struct {
 	checksum string
 	mirrors  []string
+	lock     lockFlags
 	flags    *pflag.FlagSet
 }
 
@@ -127,6 +128,7 @@ func (f *contentFlags) register(s *flagSet) {
 	s.group("What the file is")
 	s.StringVar(&f.checksum, "checksum", "", "the file has the digest `SUM`: sha256:HEX (sha384, sha512, md5, sha1), sha256-BASE64, or a checksum file's path or URL in which it is listed")
 	s.StringArrayVar(&f.mirrors, "mirror", nil, "`URL` has the same file and is asked when those before fail; may be repeated")
+	f.lock.register(s)
 }
 
 // check refuses what cannot be, and what is meant for one file when there are
@@ -159,15 +161,19 @@ func (f *contentFlags) check(urls int) error {
 	return nil
 }
 
-func (f *contentFlags) options() []dlmanager.Option {
-	var opts []dlmanager.Option
+// options also reads the lock file.
+func (f *contentFlags) options() ([]dlmanager.Option, error) {
+	opts, err := f.lock.options()
+	if err != nil {
+		return nil, err
+	}
 	if f.checksum != "" {
 		opts = append(opts, dlmanager.WithChecksum(f.checksum))
 	}
 	if len(f.mirrors) > 0 {
 		opts = append(opts, dlmanager.WithMirrors(f.mirrors...))
 	}
-	return opts
+	return opts, nil
 }
 
 // transferFlags say how the bytes come.
@@ -187,6 +193,7 @@ type transferFlags struct {
 	conns     connectionsValue
 	noResume  bool
 	sync      choiceValue
+	hosts     hostFlags
 	flags     *pflag.FlagSet
 }
 
@@ -212,6 +219,7 @@ func (f *transferFlags) register(s *flagSet) {
 	s.Var(&f.conns, "connections", "receive each file over `N` connections; auto: one, and more as long as they make it faster, up to 16")
 	s.BoolVar(&f.noResume, "no-resume", false, "begin at the first byte whatever an earlier call has left, and leave nothing")
 	s.Var(&f.sync, "sync", "what a power loss cannot damage: the file, the directory's entry too, or nothing")
+	f.hosts.register(s)
 }
 
 // options also reads the files that the flags name.
@@ -245,6 +253,11 @@ func (f *transferFlags) options() ([]dlmanager.Option, error) {
 	if f.noResume {
 		opts = append(opts, dlmanager.WithoutResume())
 	}
+	hosts, err := f.hosts.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, hosts...)
 	if f.cacert != "" {
 		transport, err := trusting(given(f.flags, "cacert"), f.cacert)
 		if err != nil {

@@ -22,7 +22,12 @@ exit code tells its kind.
 A file gets its name only when it is whole, and has the checksum that was asked
 for. What a call leaves unfinished, the next one goes on from, if the server
 proves that it is still the same file. Files are kept until the cache
-exceeds its limit; then those that were used longest ago are removed.`
+exceeds its limit; then those that were used longest ago are removed.
+
+With --unpack the file is an archive, and what is printed is the directory that it
+was unpacked to, once for all who ask for it. It is shared: copy it with -o to change
+what is in it. An archive that would reach out of the directory, or that comes to
+far more than it should, is refused.`
 
 const getExamples = `  # Fetch a file, or find it in the cache, and use it
   tar xf "$(dlm get https://example.com/data.tar.gz)"
@@ -34,9 +39,17 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   dlm get -o bin/tool -x https://example.com/tool
   dlm get -o vendor/ https://example.com/a.zip https://example.com/b.zip
 
+  # Unpack an archive, and use what is in it
+  "$(dlm get --unpack https://example.com/go1.26.tar.gz)/go/bin/go" version
+  dlm get --unpack --strip 1 -o sdk https://example.com/sdk.tar.xz
+
   # Only the right file; from another place if need be
   dlm get --checksum https://example.com/SHA256SUMS \
       --mirror https://mirror.example.org/data.tar.gz https://example.com/data.tar.gz
+
+  # What each URL brought first, ever after; in a test run nothing else at all
+  dlm get --lock dlm.lock https://example.com/latest/tool.tgz
+  dlm get --lock dlm.lock --frozen https://example.com/latest/tool.tgz
 
   # Whatever the server has now; the file that is there if it is still that, or if
   # the server cannot be reached
@@ -44,17 +57,22 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
 
   # With credentials, which go to example.com and nowhere else; without --header
   # they are looked up in ~/.netrc
-  dlm get --header @token.txt https://example.com/private.zip`
+  dlm get --header @token.txt https://example.com/private.zip
+
+  # Through a mirror, which wants credentials of its own
+  dlm get --rewrite https://github.com/=https://mirror.example/gh/ \
+      --header-for mirror.example=@token.txt https://github.com/o/r/releases/download/v1/x.zip`
 
 // getCommand is one call of "dlm get".
 type getCommand struct {
-	ui       *ui
-	placing  placeFlags
-	content  contentFlags
-	cache    cacheFlags
-	fresh    freshFlags
-	transfer transferFlags
-	output   outputFlags
+	ui        *ui
+	placing   placeFlags
+	unpacking unpackFlags
+	content   contentFlags
+	cache     cacheFlags
+	fresh     freshFlags
+	transfer  transferFlags
+	output    outputFlags
 }
 
 func newGetCommand(u *ui) *cobra.Command {
@@ -71,6 +89,7 @@ func newGetCommand(u *ui) *cobra.Command {
 	}
 	flags := newFlagSet(cmd.Flags())
 	g.placing.register(flags)
+	g.unpacking.register(flags)
 	g.content.register(flags)
 	g.cache.register(flags)
 	g.fresh.register(flags)
@@ -99,7 +118,10 @@ func (g *getCommand) run(ctx context.Context, urls []string) error {
 // open checks all that can be wrong with the call before it touches the disk.
 func (g *getCommand) open(urls []string) (*plan, *dlmanager.DownloadManager, error) {
 	g.ui.setQuiet(g.output.quiet)
-	p, err := newPlan(urls, &g.placing, g.output.json)
+	if err := g.unpacking.check(&g.placing); err != nil {
+		return nil, nil, err
+	}
+	p, err := newPlan(urls, &g.placing, g.unpacking.unpack, g.output.json)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,7 +165,11 @@ func (g *getCommand) options(hooks dlmanager.Hooks) ([]dlmanager.Option, error) 
 	}
 	opts = append(opts, g.cache.options()...)
 	opts = append(opts, g.fresh.options()...)
-	opts = append(opts, g.content.options()...)
+	content, err := g.content.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, content...)
 	if g.output.json {
 		opts = append(opts, dlmanager.WithSHA256())
 	}
@@ -169,6 +195,9 @@ func (e *maxTimeError) Error() string {
 // by then.
 func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager, p *plan) error {
 	for _, j := range p.jobs {
+		if j.unpack {
+			continue // finish asks for it
+		}
 		j.download = m.Download(j.url, j.name, g.fresh.once()...)
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
@@ -196,18 +225,18 @@ func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager,
 	return failed
 }
 
-// finish waits for a job's download, places its file, and says what went wrong.
+// finish brings a job's file or directory, and says what went wrong.
 func (g *getCommand) finish(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) {
-	err := j.download.Wait()
-	if err == nil {
-		placing <- struct{}{}
-		err = g.place(ctx, m, j)
-		<-placing
+	var err error
+	if j.unpack {
+		err = g.unpack(ctx, m, j, placing)
+	} else {
+		err = g.bring(ctx, m, j, placing)
 	}
 	if errors.Is(err, dlmanager.ErrInterrupted) && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	j.result, j.err = j.download.Result(), err
+	j.err = err
 	j.over.Store(true)
 	_, signalled := errors.AsType[*stopped](err)
 	switch {
@@ -216,6 +245,18 @@ func (g *getCommand) finish(ctx context.Context, m *dlmanager.DownloadManager, j
 	case err != nil && !signalled && !isBrokenPipe(err):
 		g.ui.failed(dlmanager.RedactURL(j.url), withKept(err, j.result.Kept))
 	}
+}
+
+// bring waits for a job's download, and places its file.
+func (g *getCommand) bring(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) error {
+	err := j.download.Wait()
+	if err == nil {
+		placing <- struct{}{}
+		err = g.place(ctx, m, j)
+		<-placing
+	}
+	j.result = j.download.Result()
+	return err
 }
 
 // warnOfLimit tells why the cache is larger than it should be.

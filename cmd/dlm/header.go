@@ -52,9 +52,18 @@ func readHeaders(file string) ([]header, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := parseHeaderLines(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s, %w", file, err)
+	}
+	return all, nil
+}
+
+// parseHeaderLines reads one header a line; blank lines do not count.
+func parseHeaderLines(text string) ([]header, error) {
 	var all []header
 	number := 0
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		number++
 		line = strings.TrimRight(line, "\r\n")
 		if strings.TrimSpace(line) == "" {
@@ -62,7 +71,7 @@ func readHeaders(file string) ([]header, error) {
 		}
 		h, err := parseHeader(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s, line %d: %w", file, number, err)
+			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 		all = append(all, h)
 	}

@@ -41,6 +41,9 @@ func hintFor(err error) string {
 	if missing, ok := errors.AsType[*dlmanager.NotCachedError](err); ok && missing.Offline {
 		return "without --offline it is fetched"
 	}
+	if hint := lockHint(err); hint != "" {
+		return hint
+	}
 	switch {
 	case errors.Is(err, batch.ErrListChanged):
 		return "--accept-changes goes on with the list as it is now; --restart begins anew, and what is there is not fetched again"
@@ -58,6 +61,10 @@ func hintFor(err error) string {
 		return "dlm cache ls lists what is in the cache"
 	case errors.Is(err, dlmanager.ErrChecksum):
 		return "nothing was kept; compare the checksum with the publisher's, or take another --mirror"
+	case isOverLimit(err):
+		return "dlm cache limit SIZE changes the limit, --size-limit that of one run"
+	case errors.Is(err, os.ErrExist):
+		return "-o DIR names another place; without it the directory is used in the cache"
 	case errors.Is(err, dlmanager.ErrTooLarge):
 		return "--max-size SIZE allows more"
 	case errors.Is(err, dlmanager.ErrStalled):
@@ -150,4 +157,9 @@ const errorDiskFull = syscall.Errno(112)
 func isNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
 		(filepath.Separator == '\\' && errors.Is(err, errorDiskFull))
+}
+
+func isOverLimit(err error) bool {
+	_, ok := errors.AsType[*dlmanager.DirTooLargeError](err)
+	return ok
 }

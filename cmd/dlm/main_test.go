@@ -1,6 +1,9 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -72,6 +75,7 @@ func setUpScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("URL", o.URL(""))
+	env.Setenv("ALT", o.AltURL("")) // another host, of the same resources
 	env.Setenv("HOST", strings.TrimPrefix(o.URL(""), "http://"))
 	env.Setenv("HTTPS", secure.URL+"/file")
 	env.Setenv("DLM_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
@@ -97,6 +101,10 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/teapot", nil, testorigin.Status(http.StatusTeapot, "short and stout"))
 	o.Serve("/login", []byte("secret\n"), testorigin.RequireBasicAuth("user", "word"))
 	o.Serve("/token", []byte("secret\n"), testorigin.RequireHeader("X-Token", "s3cret"))
+	o.Serve("/gh/hello.txt", []byte("mirrored\n"))
+	o.Serve("/gh/token", []byte("mirrored\n"), testorigin.RequireHeader("X-Token", "s3cret"))
+	o.Serve("/get", []byte("got\n"))
+	o.Serve("/moving", []byte("one\n"), testorigin.Sequence(testorigin.OK(), testorigin.Body([]byte("two\n"))))
 	o.Serve("/agent", []byte("agent\n"), testorigin.RequireHeader("User-Agent", "probe/1"))
 	o.Serve("/cut", []byte("this is cut"), testorigin.CutAfter(4))
 	o.Serve("/short", []byte("this is short"), testorigin.ContentLength("100"))
@@ -113,10 +121,26 @@ func serveScripts(o *testorigin.Origin) {
 	}
 	o.Serve("/dated", []byte("dated\n"), testorigin.LastModified(time.Now().Add(-time.Hour)))
 	o.Serve("/fading", []byte("fading\n"), testorigin.Sequence(testorigin.OK(), testorigin.Status(http.StatusServiceUnavailable, "away")))
+	o.Serve("/pack.tar.gz", tarGz("pack/bin/tool", "#!/bin/sh\necho packed tool runs\n", "pack/doc.txt", "text\n"))
+	o.Serve("/evil.tar.gz", tarGz("../out", "out\n"))
 	o.Serve("/silent", nil, testorigin.Silent())
 	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
 	o.ServeSize("/big", 1<<20)
 	o.Serve("/control", nil, testorigin.Status(http.StatusBadRequest, "red \x1b[31m alert"), testorigin.ContentType("text/plain"))
+}
+
+// tarGz returns an archive of files, each a name and its content, which are executable.
+func tarGz(files ...string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for i := 0; i < len(files); i += 2 {
+		header := &tar.Header{Name: files[i], Mode: 0o755, Size: int64(len(files[i+1])), Format: tar.FormatUSTAR}
+		_ = w.WriteHeader(header) // to memory: it cannot fail
+		_, _ = w.Write([]byte(files[i+1]))
+	}
+	_, _ = w.Close(), z.Close()
+	return b.Bytes()
 }
 
 // runForCode runs a command and wants its exit code: code 3 dlm get …

@@ -22,6 +22,7 @@ type report struct {
 	Resumed int64   `json:"resumedFrom"` // bytes that an earlier call had left
 	Wire    int64   `json:"wireBytes"`   // that came over the network
 	Tries   int     `json:"attempts"`    // requests
+	Source  string  `json:"source"`      // the URL that was asked for the file: its own, a mirror's, or what a rewrite made of them, without secrets
 	Final   string  `json:"finalURL"`    // that sent the file, without secrets
 	Named   string  `json:"disposition"` // the name that the server proposes
 	Seconds float64 `json:"seconds"`     // what the download took
@@ -35,7 +36,7 @@ func (j *job) report() report {
 		Bytes: j.result.Bytes, Origin: j.result.Origin.String(), Seconds: j.seconds(),
 		Checked: j.result.Verified,
 		Resumed: j.result.ResumedFrom, Wire: j.result.WireBytes, Tries: j.result.Attempts,
-		Final: j.result.FinalURL, Named: j.result.DispositionName,
+		Source: j.result.Source, Final: j.result.FinalURL, Named: j.result.DispositionName,
 	}
 	if digits, ok := strings.CutPrefix(j.result.Digest, "sha256:"); ok {
 		r.Digest = digits

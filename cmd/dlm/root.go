@@ -37,7 +37,7 @@ func newRoot(u *ui) *cobra.Command {
 		// Without a command there is nothing to do but to help.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return applyDefaults(cmd)
+			return applyDefaults(cmd, u)
 		},
 	}
 	root.SetOut(u.out)
@@ -56,7 +56,7 @@ func newRoot(u *ui) *cobra.Command {
 // applyDefaults sets the flags that were not given: from their variables, else
 // from the config file. Commands that only tell about themselves do not read it:
 // they must work when it is wrong.
-func applyDefaults(cmd *cobra.Command) error {
+func applyDefaults(cmd *cobra.Command, u *ui) error {
 	if err := applyEnvironment(cmd, os.LookupEnv); err != nil || !works(cmd) {
 		return err
 	}
@@ -64,7 +64,7 @@ func applyDefaults(cmd *cobra.Command) error {
 	if err != nil || len(settings) == 0 {
 		return err
 	}
-	return applyConfig(cmd, settings)
+	return applyConfig(cmd, u, settings)
 }
 
 // rootUsage lists the commands and topics. Commands without a usage function of

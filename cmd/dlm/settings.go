@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,9 +23,12 @@ var noSettings = map[string]string{
 	"config":         "a config file does not name another",
 	"dry-run":        "it is about one call",
 	"force":          "it is about one call",
-	"header":         "a header may be a secret: --header @FILE reads it from a file of its own, and the netrc file has credentials",
+	"header":         `a header may be a secret, and is for one host: [host."NAME"] has those of a host, and --header @FILE reads them from a file`,
+	"header-for":     `the sections [host."NAME"] have what is sent to a host`,
+	"frozen":         "it is about one lock file",
 	"help":           "it is about one call",
 	"job":            "it is about one list",
+	"lock":           "it belongs to what the downloads are for: DLM_LOCK names it there",
 	"mirror":         "it is about one file",
 	"name":           "it is about one file",
 	"older-than":     "it is about one call",
@@ -32,6 +36,7 @@ var noSettings = map[string]string{
 	"repair":         "it is about one call",
 	"report":         "it is about one call",
 	"restart":        "it is about one call",
+	"rewrite":        `the section [rewrite] has lines "FROM" = "TO"`,
 	"retry-failed":   "it is about one call",
 	"to":             "it is about one call",
 	"version":        "it is about one call",
@@ -45,10 +50,17 @@ var pathSettings = map[string]bool{"cache-dir": true, "cacert": true}
 // applyConfig sets the flags of cmd that neither were given nor have a variable
 // set. The whole file must be right, not only what the command needs: a slip is
 // found when it is made.
-func applyConfig(cmd *cobra.Command, settings []setting) error {
+func applyConfig(cmd *cobra.Command, u *ui, settings []setting) error {
 	var problems usageErrors
 	all := newRoot(newUI(nil, io.Discard)) // to be tried out on
+	var hosts sections
 	for _, s := range settings {
+		if s.isSection() {
+			if err := hosts.read(s); err != nil {
+				problems = append(problems, err)
+			}
+			continue
+		}
 		if err := s.check(all); err != nil {
 			problems = append(problems, err)
 			continue
@@ -71,7 +83,23 @@ func applyConfig(cmd *cobra.Command, settings []setting) error {
 	if len(problems) > 0 {
 		return problems
 	}
+	hosts.apply(cmd)
+	if hosts.secret {
+		warnOfReaders(cmd, u, settings[0].file)
+	}
 	return nil
+}
+
+// warnOfReaders tells that others can read the secrets in the file. On Windows the
+// permissions do not say who can.
+func warnOfReaders(cmd *cobra.Command, u *ui, file string) {
+	fi, err := os.Stat(file)
+	quiet := cmd.Flags().Lookup("quiet")
+	if err != nil || runtime.GOOS == "windows" || fi.Mode().Perm()&0o044 == 0 || quiet != nil && quiet.Value.String() == "true" {
+		return
+	}
+	u.note("%s: others can read the secrets in it", file)
+	u.advise("chmod 600 " + file + ", or read them from another file: header = \"@FILE\"")
 }
 
 // check reports what is wrong with the setting, whichever command takes it.
@@ -80,7 +108,7 @@ func (s setting) check(root *cobra.Command) error {
 		return &usageError{text: s.source() + " cannot be set in the config file: " + why}
 	}
 	if _, table := s.value.(map[string]any); table {
-		return &usageError{text: s.source() + ": there are no sections", hint: "dlm help config lists the settings"}
+		return &usageError{text: s.source() + ": there is no such section", hint: "dlm help config lists the settings"}
 	}
 	var problem error
 	known := false

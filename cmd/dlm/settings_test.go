@@ -46,6 +46,6 @@ func TestSettingsKeepTheirLines(t *testing.T) {
 	settings, err := parseConfig("f", []byte("\xef\xbb\xbf# first\r\njson = true\r\n\r\n\"rate\" = '''\n5'''\nkeep=1\n"))
 	require.NoError(t, err)
 	require.Equal(t, []setting{
-		{"json", true, "f", 2}, {"rate", "5", "f", 4}, {"keep", int64(1), "f", 6},
+		{"json", true, []string{"json"}, "f", 2}, {"rate", "5", []string{"rate"}, "f", 4}, {"keep", int64(1), []string{"keep"}, "f", 6},
 	}, settings)
 }

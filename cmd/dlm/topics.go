@@ -41,8 +41,11 @@ that has the digest of --checksum needs no asking. --offline makes no request.
 Everything in the directory is cache, and may be removed. So a directory with
 files in it is taken only with --adopt. It is safe to delete the whole directory.
 
+A directory of dlm get --unpack is one entry: it is counted, kept and removed as a
+whole. Its name has a slash at the end.
+
 The commands below look after a cache that is there. They take the names of its
-files, or the URLs, of which they know the names.`
+files and directories, or the URLs, of which they know the names.`
 
 const outputHelp = `Stdout has one line for each URL, in their order: the absolute path of the file,
 or an empty line if it failed. With -o - it has the file itself, once the file is
@@ -52,7 +55,8 @@ With --json each line is an object with these keys, which are always there:
 
   url      the URL without user, password and values of the query
   name     the file's name in the cache
-  path     its absolute path, "" if it failed
+  path     its absolute path, "" if it failed; with --unpack, the directory's,
+           and the other keys are about the archive
   bytes    its size
   origin   "fetched", "resumed" (the rest of what an earlier call had left),
            "joined" (another process was fetching it), "revalidated" (it was
@@ -66,6 +70,8 @@ With --json each line is an object with these keys, which are always there:
   resumedFrom  bytes that an earlier call had left
   wireBytes    bytes that came over the network
   attempts     requests made
+  source       the URL that was asked for the file: its own, that of a --mirror, or
+               what --rewrite made of one, without secrets
   finalURL     the URL that sent the file, after redirects, without secrets
   disposition  the file name that the server proposes
   seconds  what the download took
@@ -80,7 +86,8 @@ begins with "dlm: hint: " says what can be done about the line before it.
   plain    a line every 5 seconds
   json     objects, one a line: {"event":"progress"} every second for each
            running file, with url, name, state ("awaiting",
-           "transferring", "verifying", "landing", "placing"), current and total in bytes (total is -1 if unknown), and
+           "transferring", "verifying", "landing", "unpacking",
+           "placing"), current and total in bytes (total is -1 if unknown), and
            rate in bytes per second; and {"event":"finished"} for each file, with
            the keys of --json. Lines that do not begin with { are for people
   none     nothing
@@ -95,7 +102,8 @@ There are no colours, so NO_COLOR has nothing to switch off.`
 func environmentHelp(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(`Every flag has a variable that stands for it when the flag is not given. Of a
-flag that may be repeated, it holds one value a line. Switches take true or
+flag that may be repeated, it holds one value a line (of DLM_REWRITE also several,
+with spaces between). Switches take true or
 false. A variable that is empty counts as not set. The variable outranks the
 config file.
 
@@ -131,8 +139,25 @@ that has the flag:
 
 ~/ is your home directory, and a path that is not absolute starts from where the
 file is. What is not known or makes no sense is an error, whichever command is
-run. Headers are refused, for they may be secrets: credentials belong into the
-netrc file. These are the settings:
+run. Sections are about hosts:
+
+  # Asked for at the mirror first, as --rewrite says; see also rewrite-only
+  [rewrite]
+  "https://github.com/" = "https://mirror.example/gh/"
+
+  # What is sent to a host and to no other, as --header-for says
+  [host."artifacts.example"]
+  header = "@~/artifacts.token"
+
+  # What a program prints, one header a line. It is run once, when the host is
+  # first asked, and has 30 seconds
+  [host."files.example:8443"]
+  header-command = ["vault", "read", "-field=header", "secret/files"]
+
+A host means https; for plain http write [host."http://NAME"]. header may be a
+list, and a header may stand in the file itself: then nobody else should be able
+to read it. --header-for HOST=… replaces the section of the host. These are the
+settings:
 
 `)
 	for _, name := range settingNames(root) {

@@ -29,6 +29,7 @@ type board struct {
 // part is a piece of the file that one line receives at a time.
 type part struct {
 	from, at, end int64 // at: the next byte; end: the first one beyond, openEnd if unknown
+	busy          int64 // up to where something is just being stored, if that is beyond at
 	crc           uint32
 	line          *line     // who is at work on it; nil: nobody
 	reach         int64     // up to where that line's answer goes
@@ -63,6 +64,10 @@ func newBoard(have Result, sink Sink, tap Tap, cancel context.CancelCauseFunc) *
 
 // left returns how many bytes are still to come.
 func (p *part) left() int64 { return p.end - p.at }
+
+// spare returns how many of them another line can have: all but what is just being
+// stored.
+func (p *part) spare() int64 { return p.end - max(p.at, p.busy) }
 
 // speed returns the bytes per second since the line began with it; 0: unknown.
 func (p *part) speed(now time.Time) float64 {
@@ -119,14 +124,14 @@ func (b *board) slowest(now time.Time) *part {
 	usual := b.usualSpeed(now)
 	var slowest *part
 	for _, p := range b.parts {
-		if p.line == nil || p.end == openEnd || p.left() < minSplit {
+		if p.line == nil || p.end == openEnd || p.spare() < minSplit {
 			continue
 		}
 		speed := p.speed(now)
 		if speed == 0 {
 			speed = usual // it has just begun
 		}
-		if lasts := float64(p.left()) / speed; lasts > longest {
+		if lasts := float64(p.spare()) / speed; lasts > longest {
 			slowest, longest = p, lasts
 		}
 	}
@@ -155,7 +160,7 @@ func (b *board) split(p *part, speed float64, now time.Time) *part {
 	if other := p.speed(now); speed > 0 && other > 0 {
 		share = min(max(other/(other+speed), 1./16), 15./16)
 	}
-	middle := p.at + int64(float64(p.left())*share)
+	middle := p.end - int64(float64(p.spare())*(1-share))
 	second := &part{from: middle, at: middle, end: p.end}
 	p.end = middle
 	b.parts = slices.Insert(b.parts, slices.Index(b.parts, p)+1, second)
@@ -224,6 +229,7 @@ func (b *board) store(p *part, chunk []byte) (n int, done bool, err error) {
 	b.mu.Lock()
 	at, crc := p.at, p.crc
 	n = int(min(int64(len(chunk)), p.left()))
+	p.busy = at + int64(n)
 	b.mu.Unlock()
 	if n == 0 {
 		return 0, true, nil
@@ -238,10 +244,6 @@ func (b *board) store(p *part, chunk []byte) (n int, done bool, err error) {
 	sum := crc32.Update(crc, castagnoli, chunk[:n])
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if left := p.left(); left < int64(n) { // another line took the end meanwhile, which is the same there
-		n = int(left)
-		sum = crc32.Update(crc, castagnoli, chunk[:n])
-	}
 	p.at, p.crc = p.at+int64(n), sum
 	b.tally(p)
 	return n, p.at == p.end, b.sink.Stored(&b.result, n)

@@ -101,6 +101,34 @@ func requireStored(t *testing.T, want []byte, r Result) {
 	require.Equal(t, sum, r.N)
 }
 
+// sharing is a sink in which another line asks for a part while something is stored.
+type sharing struct {
+	slate
+	during func(end int64)
+}
+
+func (s *sharing) WriteAt(b []byte, off int64) (int, error) {
+	s.during(off + int64(len(b)))
+	return len(b), nil
+}
+
+func TestWhatIsBeingStoredIsNotGivenAway(t *testing.T) {
+	s := &sharing{}
+	b := newBoard(Result{Head: Head{Total: 4 << 20, Exact: true}}, s, nil, func(error) {})
+	one, other := &line{fetch: &fetch{}, board: b}, &line{fetch: &fetch{}, board: b}
+	one.part = b.take(one)
+	one.part.since = time.Now().Add(-time.Minute)
+	s.during = func(end int64) {
+		other.part = b.take(other)
+		require.NotNil(t, other.part)
+		require.GreaterOrEqual(t, other.part.from, end)
+	}
+	n, _, err := b.store(one.part, make([]byte, 3<<20)) // more than half
+	require.NoError(t, err)
+	require.EqualValues(t, 3<<20, n)
+	require.EqualValues(t, 4<<20-other.part.from, other.part.left())
+}
+
 func TestAPartIsSharedByHowFastItsLinesAre(t *testing.T) {
 	now := time.Now()
 	b := newBoard(Result{Head: Head{Total: 100 << 20, Exact: true}}, &slate{}, nil, func(error) {})
