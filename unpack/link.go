@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -96,7 +97,14 @@ func (t *tree) symlink(n *node) error {
 	if !ok {
 		return fmt.Errorf("symbolic links: %w", errors.ErrUnsupported)
 	}
-	return symlinker.SymlinkIfPossible(n.link.target, n.path)
+	if err := symlinker.SymlinkIfPossible(n.link.target, n.path); err != nil {
+		return err
+	}
+	made, err := symlinker.ReadlinkIfPossible(n.path)
+	if err == nil && filepath.ToSlash(made) != n.link.target { // as afero.BasePathFs does
+		return fmt.Errorf("the file system to fill has changed the target of the link to %s; give one on os.Root", quoted(made))
+	}
+	return err
 }
 
 // follow goes where the link leads, part by part and through other links, as the

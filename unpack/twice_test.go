@@ -45,7 +45,10 @@ func (f folding) LstatIfPossible(name string) (os.FileInfo, bool, error) {
 func (f folding) SymlinkIfPossible(target, name string) error {
 	return f.links.SymlinkIfPossible(target, dlmfs.Fold(name))
 }
-func (f folding) ReadlinkIfPossible(name string) (string, error) { panic("not used") }
+
+func (f folding) ReadlinkIfPossible(name string) (string, error) {
+	return f.links.ReadlinkIfPossible(dlmfs.Fold(name))
+}
 
 func (p place) unpackFolding(t *testing.T, archive []byte) error {
 	t.Helper()

@@ -261,6 +261,15 @@ func TestAFileSystemWithoutLinks(t *testing.T) {
 	require.ErrorContains(t, err, `"l"`)
 }
 
+// afero's own file system below a folder makes other links than it is told to.
+func TestAFileSystemThatChangesLinks(t *testing.T) {
+	into := afero.NewBasePathFs(afero.NewOsFs(), t.TempDir())
+	archive := tarOf(t, item{name: "lib/x"}, item{name: "lib/l", kind: tar.TypeSymlink, target: "x"})
+	err := Options{}.Extract(t.Context(), bytes.NewReader(archive), int64(len(archive)), "a", into)
+	require.ErrorContains(t, err, `"lib/l"`)
+	require.ErrorContains(t, err, "os.Root")
+}
+
 // full is a file system that is full after some bytes.
 type full struct {
 	afero.Fs
