@@ -27,12 +27,19 @@ func (s *dirShelf) stat(name string) (size int64, lastUse time.Time, err error) 
 		size, err = s.dir.StatLeftover(name)
 		return size, time.Time{}, err
 	}
+	if fs.IsTree(name) {
+		_, info, err := s.dir.StatTree(name)
+		return info.Size, info.LastUse, err
+	}
 	info, err := s.dir.Stat(name)
 	return info.Size, info.LastUse, err
 }
 
 func (s *dirShelf) remove(name string) error {
-	if !fs.IsLeftover(name) {
+	switch {
+	case fs.IsTree(name):
+		return s.dir.EvictTree(name)
+	case !fs.IsLeftover(name):
 		return s.dir.Evict(name)
 	}
 	err := s.dir.RemoveLeftover(name)

@@ -17,7 +17,8 @@
 // [DownloadManager.Get] is Download, Wait and opening the file in one, and
 // [DownloadManager.Open] opens what is there. No process evicts a [File] until it is
 // closed, so that its path can be handed on and executed; it costs an open
-// descriptor.
+// descriptor. [DownloadManager.GetDir] does the same with a directory: an archive that
+// is unpacked once for all who ask for it.
 //
 // # What it promises
 //

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/afero"
+
 	"github.com/dlmanager/dlmanager"
 )
 
@@ -55,6 +57,34 @@ func Example() {
 	// Output:
 	// fetched tool
 	// cached
+}
+
+func ExampleDownloadManager_GetDir() {
+	url, dir, done := origin()
+	defer done()
+	m, err := dlmanager.NewDownloadManager(dir, dlmanager.WithSizeLimit(10<<30))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	// Package unpack has fillers for archives. This one makes a folder around the file.
+	fill := func(_ context.Context, archive *dlmanager.File, into afero.Fs) error {
+		return afero.WriteReader(into, "bin/tool", archive)
+	}
+	for range 2 {
+		tools, err := m.GetDir(context.Background(), url+"/tool", "tools", fill)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		text, _ := os.ReadFile(filepath.Join(tools.Path(), "bin", "tool"))
+		fmt.Printf("%s: %d bytes\n", tools.Result().Origin, len(text))
+		_ = tools.Close() // from now on it may be evicted
+	}
+	// Output:
+	// fetched: 21 bytes
+	// cached: 21 bytes
 }
 
 func ExampleDownloadManager_Wait() {

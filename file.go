@@ -60,7 +60,7 @@ func (m *DownloadManager) Get(ctx context.Context, url, name string, opts ...Dow
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		f, err := m.getOnce(ctx, url, name, opts)
+		f, _, err := m.getOnce(ctx, url, name, opts)
 		if !errors.Is(err, errLostRace) {
 			return f, err
 		}
@@ -72,13 +72,13 @@ func (m *DownloadManager) Get(ctx context.Context, url, name string, opts ...Dow
 var errLostRace = errors.New("file was evicted or replaced before it was open")
 
 // getOnce is Get that gives up when somebody removes the file before it is open.
-func (m *DownloadManager) getOnce(ctx context.Context, url, name string, opts []DownloadOption) (*File, error) {
+func (m *DownloadManager) getOnce(ctx context.Context, url, name string, opts []DownloadOption) (*File, Result, error) {
 	d, leave := m.attend(url, name, opts)
 	defer leave()
 	release := m.holdName(d.name) // from before it lands
 	if err := d.WaitContext(ctx); err != nil {
 		release()
-		return nil, err
+		return nil, Result{}, err
 	}
 	f, info, err := m.dir.Lease(ctx, d.name)
 	switch {
@@ -89,9 +89,9 @@ func (m *DownloadManager) getOnce(ctx context.Context, url, name string, opts []
 	}
 	if err != nil {
 		release()
-		return nil, err
+		return nil, Result{}, err
 	}
-	return m.newFile(d.name, f, info, release), nil
+	return m.newFile(d.name, f, info, release), d.Result(), nil
 }
 
 // Open returns the file called name, open, if it is there; else ErrNotCached. Close
@@ -169,15 +169,20 @@ func (m *DownloadManager) closeFiles() error {
 	var errs []error
 	for {
 		m.mu.Lock()
-		var f *File
-		for f = range m.files {
+		var open io.Closer
+		for f := range m.files {
+			open = f
+			break
+		}
+		for d := range m.opened {
+			open = d
 			break
 		}
 		m.mu.Unlock()
-		if f == nil {
+		if open == nil {
 			return errors.Join(errs...)
 		}
-		errs = append(errs, f.Close())
+		errs = append(errs, open.Close())
 	}
 }
 

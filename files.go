@@ -6,24 +6,29 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dlmanager/dlmanager/fs"
 )
 
-// FileInfo describes a finished file in the cache.
+// FileInfo describes a finished file in the cache, or a directory of
+// [DownloadManager.GetDir], which is one entry whatever is in it.
 type FileInfo struct {
-	Name    string // in the cache, with slashes
-	Path    string // absolute
-	Size    int64  // bytes
-	ModTime time.Time
+	Name    string    // in the cache, with slashes; a directory's has one at its end
+	Path    string    // absolute
+	Dir     bool      // it is a directory
+	Size    int64     // bytes; of a directory, those of all its files
+	ModTime time.Time // of a directory, when its archive was last known to be current
 	LastUse time.Time // the later of its access and modification time
 
 	info fs.Info
 	dir  *fs.Dir
+	tree fs.Tree
 }
 
-// Remembered is what the cache remembers of a file beside the file itself.
+// Remembered is what the cache remembers of a file beside the file itself; of a
+// directory, what it remembers of the archive.
 type Remembered struct {
 	URL     string    // it came from, without secrets
 	Fetched time.Time // when
@@ -37,6 +42,9 @@ type Remembered struct {
 func (f FileInfo) Remembered() (r Remembered, ok bool) {
 	if f.dir == nil {
 		return Remembered{}, false
+	}
+	if f.Dir {
+		return Remembered{URL: f.tree.URL, Fetched: f.ModTime, Digest: firstDigest(f.tree.Archive.Digests)}, true
 	}
 	e, ok := f.dir.Entry(f.Name, f.info)
 	if !ok {
@@ -52,10 +60,17 @@ func (m *DownloadManager) fileInfo(name string, info fs.Info) FileInfo {
 	}
 }
 
+func (m *DownloadManager) dirInfo(t fs.Tree, info fs.Info) FileInfo {
+	return FileInfo{
+		Name: t.Name + "/", Path: m.dir.TreePath(t), Dir: true, Size: info.Size, ModTime: info.ModTime, LastUse: info.LastUse,
+		info: info, dir: m.dir, tree: t,
+	}
+}
+
 // errStopped ends a walk whose reader has had enough.
 var errStopped = errors.New("stopped")
 
-// Files returns the finished files, in no order, as they are found: what comes or
+// Files returns the finished files and directories, in no order, as they are found: what comes or
 // goes meanwhile may be among them or not, and any may be gone when it is looked at
 // again. It holds a folder's names at most, however many files there are. An error
 // stands for folders or files that could not be read, or for a manager that is
@@ -74,30 +89,70 @@ func (m *DownloadManager) Files() iter.Seq2[FileInfo, error] {
 	}
 }
 
-// eachFile calls fn for the finished files until fn or ctx ends it.
+// eachFile calls fn for the finished files and directories until fn or ctx ends it.
 func (m *DownloadManager) eachFile(ctx context.Context, fn func(FileInfo) error) error {
 	if m.isClosed() {
 		return ErrClosed
 	}
-	return m.dir.Walk(ctx, func(name string, info fs.Info) error {
+	walked := m.dir.Walk(ctx, func(name string, info fs.Info) error {
 		return fn(m.fileInfo(name, info))
 	})
+	if errors.Is(walked, errStopped) || ctx.Err() != nil {
+		return walked
+	}
+	return errors.Join(walked, m.dir.EachTree(ctx, func(id string, t fs.Tree, info fs.Info) error {
+		if id != fs.TreeID(t.Name) {
+			return nil // it was replaced, and is still in use
+		}
+		return fn(m.dirInfo(t, info))
+	}))
 }
 
-// Stat describes the finished file called name, and is no use of it. A file that
-// is not there is ErrNotCached.
+// Stat describes the finished file called name, or with a slash at the end of the
+// name the directory, and is no use of it. What is not there is ErrNotCached.
 func (m *DownloadManager) Stat(name string) (FileInfo, error) {
-	name, err := fs.CleanName(name)
-	if err != nil {
+	if _, err := cleanEntry(name); err != nil {
 		return FileInfo{}, err
 	}
 	if m.isClosed() {
 		return FileInfo{}, ErrClosed
 	}
-	info, err := m.dir.Stat(name)
+	f, err := m.lookUp(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return FileInfo{}, notCached(name)
 	}
+	return f, err
+}
+
+// cleanEntry checks the name of a file or, with a slash at its end, of a directory.
+func cleanEntry(name string) (isDir bool, err error) {
+	base, isDir := strings.CutSuffix(name, "/")
+	if base == "" {
+		base, isDir = name, false
+	}
+	_, err = fs.CleanName(base)
+	return isDir, err
+}
+
+// treeOf returns the ID of the directory with the name, if it is one's.
+func treeOf(name string) (id string, ok bool) {
+	base, ok := strings.CutSuffix(name, "/")
+	if !ok {
+		return "", false
+	}
+	return fs.TreeID(base), true
+}
+
+// lookUp is Stat with a name that is right.
+func (m *DownloadManager) lookUp(name string) (FileInfo, error) {
+	if id, ok := treeOf(name); ok {
+		t, info, err := m.dir.StatTree(id)
+		if err != nil {
+			return FileInfo{}, err
+		}
+		return m.dirInfo(t, info), nil
+	}
+	info, err := m.dir.Stat(name)
 	if err != nil {
 		return FileInfo{}, err
 	}
@@ -107,13 +162,13 @@ func (m *DownloadManager) Stat(name string) (FileInfo, error) {
 func notCached(name string) error { return fmt.Errorf("%q: %w", name, ErrNotCached) }
 
 // Remove removes the file called name, whenever it was used, and what an earlier
-// download of it has left unfinished. ErrNotCached says that neither was there;
+// download of it has left unfinished; with a slash at the end of the name, the
+// directory. ErrNotCached says that neither was there;
 // ErrInUse that somebody has the file open, or that it is being downloaded: wait
 // for that, or cancel it. A download that is started meanwhile may find the file
 // and lose it.
 func (m *DownloadManager) Remove(name string) error {
-	name, err := fs.CleanName(name)
-	if err != nil {
+	if _, err := cleanEntry(name); err != nil {
 		return err
 	}
 	if m.isClosed() {
@@ -131,6 +186,9 @@ func (m *DownloadManager) Remove(name string) error {
 // one.
 func (m *DownloadManager) remove(name string) error {
 	file := m.removeFile(name)
+	if _, isDir := treeOf(name); isDir {
+		return file
+	}
 	if file != nil && !errors.Is(file, os.ErrNotExist) {
 		return file
 	}
@@ -142,14 +200,22 @@ func (m *DownloadManager) remove(name string) error {
 	return rest
 }
 
+var errFilling = fmt.Errorf("%w: it is being filled", ErrInUse)
+
 var errDownloading = fmt.Errorf("%w: it is being downloaded", ErrInUse)
 
-// removeFile removes a finished file that nobody uses, and takes it off the limit.
+// removeFile removes a finished file or directory that nobody uses, and takes it off
+// the limit.
 func (m *DownloadManager) removeFile(name string) error {
-	if m.isInFlight(name) {
-		return errDownloading
+	if err := m.mayRemove(name); err != nil {
+		return err
 	}
-	err := m.dir.Evict(name)
+	evict := m.dir.Evict
+	entry := name
+	if id, ok := treeOf(name); ok {
+		evict, name = m.dir.EvictTree, id
+	}
+	err := evict(name)
 	if errors.Is(err, fs.ErrLeased) {
 		return fmt.Errorf("%w: somebody has it open", ErrInUse)
 	}
@@ -157,7 +223,7 @@ func (m *DownloadManager) removeFile(name string) error {
 		m.limit.forget(m.shelf, name)
 	}
 	if err == nil {
-		m.cfg.defaults.logger.Info("removed", "path", m.dir.Path(name))
+		m.cfg.defaults.logger.Info("removed", "name", entry, "path", m.dir.Path(name))
 	}
 	return err
 }
@@ -174,9 +240,17 @@ func (m *DownloadManager) removeLeftover(name string) error {
 	return err
 }
 
-// isInFlight reports whether a download of the name has not ended.
-func (m *DownloadManager) isInFlight(name string) bool {
+// mayRemove fails if a download of the name has not ended, or the directory is being
+// filled.
+func (m *DownloadManager) mayRemove(name string) error {
+	id, isDir := treeOf(name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.inFlight[fs.Fold(name)] != nil
+	switch {
+	case isDir && m.flights[id] != nil:
+		return errFilling
+	case !isDir && m.inFlight[fs.Fold(name)] != nil:
+		return errDownloading
+	}
+	return nil
 }

@@ -118,6 +118,7 @@ func (h *housekeeping) load(ctx context.Context) error {
 		return h.count(ctx)
 	}
 	err := m.dir.Leftovers(ctx, time.Now(), h.keep)
+	err = errors.Join(err, h.trees(ctx, nil))
 	return errors.Join(err, m.dir.List(ctx, func(name string, size int64, used time.Time) error {
 		m.limit.add(m.shelf, name, size, used)
 		return nil
@@ -127,11 +128,13 @@ func (h *housekeeping) load(ctx context.Context) error {
 // count registers the files, and counts them.
 func (h *housekeeping) count(ctx context.Context) error {
 	m := h.m
+	mended := m.dir.MendTrees(ctx)
 	count := m.dir.Recount()
 	err := m.dir.Leftovers(ctx, time.Now(), func(l fs.Leftover) {
 		count.Leftover(l.Size)
 		h.keep(l)
 	})
+	err = errors.Join(err, mended, h.trees(ctx, count))
 	err = errors.Join(err, m.dir.Walk(ctx, func(name string, info fs.Info) error {
 		count.File(info.Size)
 		m.limit.add(m.shelf, name, info.Size, info.LastUse)
@@ -141,6 +144,18 @@ func (h *housekeeping) count(ctx context.Context) error {
 		count.End(time.Now())
 	}
 	return err
+}
+
+// trees registers the directories, and counts them if count is not nil.
+func (h *housekeeping) trees(ctx context.Context, count *fs.Recount) error {
+	m := h.m
+	return m.dir.EachTree(ctx, func(id string, _ fs.Tree, info fs.Info) error {
+		if count != nil {
+			count.File(info.Size)
+		}
+		m.limit.add(m.shelf, id, info.Size, info.LastUse)
+		return nil
+	})
 }
 
 // evict keeps the limit, and removes what is too old if nobody has done that

@@ -30,9 +30,11 @@ import (
 //	                         directory holds a few of them
 //	fill DIR URL COUNT       fetches files, for which others have to go
 //	readonly DIR URL         uses a directory in which it may change nothing
+//	tools DIR URL            see useTools
+//	stuck DIR URL            see stuckFill
 //	lock DIR LOCK URL FROM TO  fetches the files FROM, … with a lock file
 var leaseHelpers = map[string]func([]string) error{
-	"hold": holdFile, "read": readFiles, "fill": fillDirectory, "readonly": useReadOnly,
+	"hold": holdFile, "read": readFiles, "fill": fillDirectory, "readonly": useReadOnly, "tools": useTools, "stuck": stuckFill,
 	"lock": lockMany,
 }
 

@@ -449,7 +449,15 @@ func (l *life) commit(size int64, written time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	l.recorder.stop()
-	return modTime, l.partial.Commit(SyncNone)
+	if l.cfg.landed == nil {
+		return modTime, l.partial.Commit(SyncNone)
+	}
+	l.partial.LeaseOnCommit()
+	err = l.partial.Commit(SyncNone)
+	if lease := l.partial.TakeLease(); err == nil && lease != nil {
+		l.cfg.landed.put(lease)
+	}
+	return modTime, err
 }
 
 // reportEnd makes the last report (n, n), unless the last write made it.

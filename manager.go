@@ -36,6 +36,8 @@ type DownloadManager struct {
 	waits    map[*Download]pending  // what those in flight have to wait for first
 	callers  map[*Download]int      // how many want those that nobody has for good; see attend
 	files    map[*File]struct{}     // open
+	opened   map[*Dir]struct{}      // open
+	flights  map[string]*dirFlight  // directories that are being made, by their IDs
 	failures failures               // since the last Wait
 	shut     chan struct{}          // closed when Close has begun; nil before
 	closeErr error
@@ -73,6 +75,8 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		waits:    map[*Download]pending{},
 		callers:  map[*Download]int{},
 		files:    map[*File]struct{}{},
+		opened:   map[*Dir]struct{}{},
+		flights:  map[string]*dirFlight{},
 	}
 	if cfg.defaults.client == nil {
 		m.own = &http.Client{Transport: NewTransport()}
@@ -197,7 +201,7 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 	key := fs.Fold(d.name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
+	if m.closed && (m.shut != nil || d.cfg.landed == nil) { // an archive is part of what Shutdown waits for
 		return nil, ErrClosed
 	}
 	if other := m.inFlight[key]; other != nil {
@@ -353,20 +357,20 @@ func (m *DownloadManager) Interrupt(interruptIf func(*Download) bool) {
 	}
 }
 
-// Shutdown takes no more downloads, waits for those in flight, and closes the
-// manager. When ctx ends first, it interrupts the rest, and returns the
+// Shutdown takes no more downloads, waits for those in flight and for the directories
+// that are being made, and closes the manager. When ctx ends first, it interrupts the rest, and returns the
 // context's cause.
 func (m *DownloadManager) Shutdown(ctx context.Context) error {
 	m.refuseNew()
 	var cut error
-	if err := m.idle(ctx); err != nil {
+	if err := errors.Join(m.awaitFlights(ctx), m.idle(ctx)); err != nil {
 		cut = fmt.Errorf("shut down before all downloads were done: %w", err)
 	}
 	return errors.Join(cut, m.Close())
 }
 
-// Close interrupts what is in flight, waits for it, closes the files of Get and
-// Open, evicts once more if there is a reason to, and releases the directory. The
+// Close interrupts what is in flight, waits for it, closes the files and directories of
+// Get, GetDir and Open, evicts once more if there is a reason to, and releases the directory. The
 // second and later calls wait for the first and return what it returned.
 func (m *DownloadManager) Close() error {
 	m.mu.Lock()
@@ -387,6 +391,7 @@ func (m *DownloadManager) Close() error {
 }
 
 func (m *DownloadManager) close() error {
+	m.endFlights(ErrInterrupted)
 	m.Interrupt(nil)
 	_ = m.idle(context.Background()) // which never ends
 	err := m.closeFiles()

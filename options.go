@@ -94,6 +94,8 @@ type downloadConfig struct {
 	strategy    RequestStrategy
 	priority    int
 	netrc       string // "": none
+	archive     string // what keeps the archive of a directory; "": nothing
+	landed      *lease // is given one on the file when it lands; nil: nobody wants one
 	terms
 	reading *semaphore // of all files of the manager that are read again; nil: no bound
 }

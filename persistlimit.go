@@ -209,6 +209,13 @@ func (p *PersistLimit) enabled() bool {
 	return p.on
 }
 
+// fits reports whether the limit allows so many bytes at all, and what it is.
+func (p *PersistLimit) fits(bytes int64) (limit int64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limit, !p.on || bytes <= p.limit
+}
+
 // add registers the file called name, or updates what is known of it. It does
 // no I/O and evicts nothing.
 func (p *PersistLimit) add(s shelf, name string, size int64, used time.Time) {

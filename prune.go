@@ -26,14 +26,14 @@ type PruneOptions struct {
 	// DryRun removes nothing, and reports what would be removed. It does not see who
 	// has a file open.
 	DryRun bool
-	// Removed is called for each finished file that was removed, or would be, from
+	// Removed is called for each finished file or directory that was removed, or would be, from
 	// Prune's goroutine. nil: nobody is told. It must not close the manager.
 	Removed func(FileInfo)
 }
 
 // PruneReport is what [DownloadManager.Prune] did, or would have done.
 type PruneReport struct {
-	Files           int   // finished files that were removed
+	Files           int   // finished files and directories that were removed
 	Bytes           int64 // their sizes
 	Unfinished      int   // removed files that earlier downloads had left unfinished
 	UnfinishedBytes int64 // what they were going to need
@@ -42,7 +42,7 @@ type PruneReport struct {
 	LeftBytes       int64 // what is left, finished and unfinished, apart from what running downloads write
 }
 
-// Prune removes files from the cache: those that are too old, and as many more as
+// Prune removes files and directories from the cache: those that are too old, and as many more as
 // make the rest small enough, those not used for longest first; before them what
 // earlier downloads have left unfinished. It asks for no limit, grace or number of
 // files to keep; what is in use stays, and is reported. A directory that is not
@@ -177,7 +177,7 @@ func (p *prune) mayWant(f oldFile) bool { return p.o.To > 0 || p.wants(f.used) }
 
 // drop removes one file, unless it was used since it was sorted.
 func (p *prune) drop(f oldFile) {
-	info, err := p.m.dir.Stat(f.name)
+	info, err := p.m.lookUp(f.name)
 	switch {
 	case errors.Is(err, os.ErrNotExist): // somebody else removed it
 		p.report.LeftBytes -= accounted(f.size)
@@ -205,7 +205,7 @@ func (p *prune) drop(f oldFile) {
 	p.report.Files++
 	p.report.Bytes += f.size
 	if p.o.Removed != nil {
-		p.o.Removed(p.m.fileInfo(f.name, info))
+		p.o.Removed(info)
 	}
 }
 
@@ -214,10 +214,7 @@ func (p *prune) remove(name string) error {
 	if !p.o.DryRun {
 		return p.m.removeFile(name)
 	}
-	if p.m.isInFlight(name) {
-		return errDownloading
-	}
-	return nil
+	return p.m.mayRemove(name)
 }
 
 // dropLeftovers removes what is unfinished: first of all where it is about size.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -47,7 +48,8 @@ type Damage struct {
 }
 
 // Verify reads every finished file again and holds it against its digest, where one
-// is known, else against the CRC-32C of what was fetched. That does not count as a
+// is known, else against the CRC-32C of what was fetched. A directory is held against
+// what was in it when it was filled: names, sizes, links, CRC-32C. That does not count as a
 // use, where the operating system can leave a file's access time alone (Linux, for
 // the files' owner). Damage is reported and is no error; an error is what could not
 // be read, or the context's cause, and the report says what was done until then.
@@ -101,9 +103,9 @@ func (v *verifying) run(ctx context.Context) {
 			}
 		})
 	}
-	v.walked = v.m.dir.Walk(ctx, func(name string, _ fs.Info) error {
+	v.walked = v.m.eachFile(ctx, func(f FileInfo) error {
 		select {
-		case v.names <- name:
+		case v.names <- f.Name:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -140,6 +142,9 @@ const verifyTries = 3
 
 // look looks at one file; ok is false if it is passed over.
 func (v *verifying) look(ctx context.Context, name string) (f finding, ok bool) {
+	if _, isDir := treeOf(name); isDir {
+		return v.lookInto(ctx, name)
+	}
 	for range verifyTries {
 		info, err := v.m.dir.Stat(name)
 		if errors.Is(err, os.ErrNotExist) {
@@ -195,6 +200,30 @@ func (v *verifying) examine(ctx context.Context, name string, info fs.Info) find
 		f.bytes = info.Size
 	}
 	return f
+}
+
+// lookInto is look for a directory.
+func (v *verifying) lookInto(ctx context.Context, name string) (f finding, ok bool) {
+	id, _ := treeOf(name)
+	file, t, _, err := v.m.dir.LeaseTree(ctx, id)
+	if err != nil {
+		return finding{name: name, err: err}, !errors.Is(err, os.ErrNotExist) && ctx.Err() == nil
+	}
+	found, err := v.m.dir.SurveyTree(ctx, t)
+	_ = file.Close() // read-only; it ends the lease
+	if ctx.Err() != nil {
+		return finding{}, false
+	}
+	f = finding{name: name, bytes: found.Bytes, err: err}
+	if want := (fs.Survey{Bytes: t.Bytes, Files: t.Files, CRC32C: t.CRC32C}); err == nil && found != want {
+		f.damage = &Damage{Name: name, Path: v.m.dir.TreePath(t), Want: surveyText(want), Got: surveyText(found)}
+	}
+	return v.repaired(f), true
+}
+
+// surveyText says what is in a directory.
+func surveyText(s fs.Survey) string {
+	return fmt.Sprintf("%d files, %d bytes, crc32c:%08x", s.Files, s.Bytes, s.CRC32C)
 }
 
 // repaired removes a damaged file if that is asked for.

@@ -269,5 +269,5 @@ func (d *Dir) removeEmpty(folder string) bool {
 // bits, so that two names do not meet by chance or by design.
 func key(name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return base32.HexEncoding.EncodeToString(sum[:])[:20]
+	return base32.HexEncoding.EncodeToString(sum[:])[:keyLength]
 }

@@ -14,6 +14,7 @@
 //	DIR/.dlm/config            the directory's own settings, JSON
 //	DIR/.dlm/partial/KEY.part  a file on its way; KEY is a hash of the name
 //	DIR/.dlm/entries           what is known of the finished files, a journal
+//	DIR/.dlm/trees/KEY         a directory that is an entry as a whole; KEY.entry is its stamp
 //	DIR/.dlm/unsynced          starts of the machine with finished files that were not flushed
 //
 // Files are the truth; the journal is a hint, and a directory without it works.

@@ -53,6 +53,7 @@ type Partial struct {
 	adopted     bool       // it was there
 	replaces    bool       // final may be a file of the cache that somebody is evicting
 	replaced    *Info      // what was there; see Replaced
+	leases      bool       // lock is to be a lease once the file is committed
 	mu          sync.Mutex // guards over
 	over        bool       // committed, kept or cancelled
 }
@@ -295,8 +296,30 @@ func (p *Partial) finish(mode SyncMode) error {
 	if err := p.rename(); err != nil {
 		return err
 	}
-	p.unlock()
+	if !p.leases || !p.share() {
+		p.unlock()
+	}
 	return nil
+}
+
+// LeaseOnCommit makes the committed file leased from the first moment, until who calls
+// TakeLease closes what that returns; Windows cannot.
+func (p *Partial) LeaseOnCommit() { p.leases = true }
+
+// TakeLease returns the lease on the committed file, nil if there is none.
+func (p *Partial) TakeLease() afero.File {
+	f := p.lock
+	p.lock = nil
+	return f
+}
+
+// share turns the lock into a lease on the committed file.
+func (p *Partial) share() bool {
+	if p.lock == nil {
+		return false
+	}
+	shared, err := tryLockShared(p.lock)
+	return shared && err == nil
 }
 
 // SyncName flushes the folder of a committed file, so that its name outlasts a

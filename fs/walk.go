@@ -64,5 +64,5 @@ func EachName(folder afero.File, fn func(base string) error) error {
 // calls kept for each partial file that it leaves to be adopted.
 func (d *Dir) Tidy(ctx context.Context, now time.Time, kept func(Leftover)) error {
 	err := d.sortLeftovers(ctx, now, kept)
-	return errors.Join(err, d.entries.tidy(ctx))
+	return errors.Join(err, d.tidyTrees(ctx), d.entries.tidy(ctx))
 }

@@ -90,14 +90,15 @@ func (c *cacheCall) allowNone(err error) error {
 	return err
 }
 
-// entry is a file that an argument names.
+// entry is a file or a directory that an argument names.
 type entry struct {
 	shown string // the argument, if it is a URL, without secrets
 	name  string // in the cache
+	dir   string // of the directory that a URL stands for, too; "": it is no URL
 }
 
 // entriesOf returns what the arguments name: a URL stands for the name that "dlm
-// get" gives it.
+// get" gives it, and for the directory that "dlm get --unpack" makes.
 func entriesOf(cmd *cobra.Command, args []string) ([]entry, error) {
 	if len(args) == 0 {
 		return nil, &usageError{cmd.CommandPath() + " takes names or URLs", "dlm cache ls lists the names"}
@@ -111,7 +112,7 @@ func entriesOf(cmd *cobra.Command, args []string) ([]entry, error) {
 			if err != nil {
 				problems = append(problems, urlProblem(arg, err))
 			}
-			e = entry{shown: dlmanager.RedactURL(arg), name: name}
+			e = entry{shown: dlmanager.RedactURL(arg), name: name, dir: name + "/"}
 		}
 		entries = append(entries, e)
 	}

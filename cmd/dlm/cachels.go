@@ -18,9 +18,12 @@ const cacheLsLong = `List the files in the cache, one a line: the size in bytes,
 use, and the name, with a tab between them. In names, a backslash and what does
 not print are written as in C: \\, \n, \x1b.
 
+A directory of "dlm get --unpack" is one line, with the bytes of all its files, and
+has a slash at the end of its name.
+
 Without --sort the lines come as the files are found, however many there are.
-With --json each line is an object with the keys name, path, bytes, lastUse and
-modified, and, as far as they are remembered, url (without user, password and
+With --json each line is an object with the keys name, path, dir (whether it is a
+directory), bytes, lastUse and modified, and, as far as they are remembered, url (without user, password and
 values of the query), fetched and digest; else these are "".`
 
 // cacheLs is one call of "dlm cache ls".
@@ -102,6 +105,7 @@ func (l *cacheLs) print(w io.Writer, f dlmanager.FileInfo) error {
 type listedFile struct {
 	Name     string `json:"name"`
 	Path     string `json:"path"`
+	Dir      bool   `json:"dir"`
 	Bytes    int64  `json:"bytes"`
 	LastUse  string `json:"lastUse"`
 	Modified string `json:"modified"`
@@ -112,7 +116,7 @@ type listedFile struct {
 
 func listed(f dlmanager.FileInfo) listedFile {
 	l := listedFile{
-		Name: f.Name, Path: f.Path, Bytes: f.Size,
+		Name: f.Name, Path: f.Path, Dir: f.Dir, Bytes: f.Size,
 		LastUse: timeText(f.LastUse), Modified: timeText(f.ModTime),
 	}
 	if r, ok := f.Remembered(); ok {

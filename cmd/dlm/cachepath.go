@@ -10,7 +10,8 @@ import (
 )
 
 const cachePathLong = `Print the absolute path of files in the cache, one a line, in the order of the
-arguments, and an empty line for one that is not there. This fetches nothing, and
+arguments, and an empty line for one that is not there. The name of a directory
+has a slash at its end; a URL stands for the file, else for the directory. This fetches nothing, and
 is no use of the file: it may be evicted as if nobody had asked. "dlm get" is one.`
 
 func newCachePathCommand(u *ui) *cobra.Command {
@@ -41,6 +42,11 @@ func (c *cacheCall) paths(entries []entry) error {
 	err := c.with(func(m *dlmanager.DownloadManager) error {
 		return c.each(entries, func(i int, name string) error {
 			f, err := m.Stat(name)
+			if dir := entries[i].dir; dir != "" && errors.Is(err, dlmanager.ErrNotCached) {
+				if d, other := m.Stat(dir); !errors.Is(other, dlmanager.ErrNotCached) {
+					f, err = d, other
+				}
+			}
 			lines[i] = f.Path
 			return err
 		})

@@ -12,7 +12,8 @@ import (
 )
 
 const cacheVerifyLong = `Read every file in the cache again, and hold it against its digest where one is
-known, else against the checksum of what was fetched. Files that are damaged are
+known, else against the checksum of what was fetched; a directory against what was in it
+when it was unpacked. Files that are damaged are
 printed, one a line: the name as "dlm cache ls" writes it, what was expected, and
 what is there, with a tab between them. The command ends with 5 then.
 

@@ -22,7 +22,12 @@ exit code tells its kind.
 A file gets its name only when it is whole, and has the checksum that was asked
 for. What a call leaves unfinished, the next one goes on from, if the server
 proves that it is still the same file. Files are kept until the cache
-exceeds its limit; then those that were used longest ago are removed.`
+exceeds its limit; then those that were used longest ago are removed.
+
+With --unpack the file is an archive, and what is printed is the directory that it
+was unpacked to, once for all who ask for it. It is shared: copy it with -o to change
+what is in it. An archive that would reach out of the directory, or that comes to
+far more than it should, is refused.`
 
 const getExamples = `  # Fetch a file, or find it in the cache, and use it
   tar xf "$(dlm get https://example.com/data.tar.gz)"
@@ -33,6 +38,10 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
   # Put a copy somewhere else; several into a directory
   dlm get -o bin/tool -x https://example.com/tool
   dlm get -o vendor/ https://example.com/a.zip https://example.com/b.zip
+
+  # Unpack an archive, and use what is in it
+  "$(dlm get --unpack https://example.com/go1.26.tar.gz)/go/bin/go" version
+  dlm get --unpack --strip 1 -o sdk https://example.com/sdk.tar.xz
 
   # Only the right file; from another place if need be
   dlm get --checksum https://example.com/SHA256SUMS \
@@ -56,13 +65,14 @@ const getExamples = `  # Fetch a file, or find it in the cache, and use it
 
 // getCommand is one call of "dlm get".
 type getCommand struct {
-	ui       *ui
-	placing  placeFlags
-	content  contentFlags
-	cache    cacheFlags
-	fresh    freshFlags
-	transfer transferFlags
-	output   outputFlags
+	ui        *ui
+	placing   placeFlags
+	unpacking unpackFlags
+	content   contentFlags
+	cache     cacheFlags
+	fresh     freshFlags
+	transfer  transferFlags
+	output    outputFlags
 }
 
 func newGetCommand(u *ui) *cobra.Command {
@@ -79,6 +89,7 @@ func newGetCommand(u *ui) *cobra.Command {
 	}
 	flags := newFlagSet(cmd.Flags())
 	g.placing.register(flags)
+	g.unpacking.register(flags)
 	g.content.register(flags)
 	g.cache.register(flags)
 	g.fresh.register(flags)
@@ -107,10 +118,14 @@ func (g *getCommand) run(ctx context.Context, urls []string) error {
 // open checks all that can be wrong with the call before it touches the disk.
 func (g *getCommand) open(urls []string) (*plan, *dlmanager.DownloadManager, error) {
 	g.ui.setQuiet(g.output.quiet)
-	p, err := newPlan(urls, &g.placing, g.output.json)
+	if err := g.unpacking.check(&g.placing); err != nil {
+		return nil, nil, err
+	}
+	p, err := newPlan(urls, &g.placing, g.unpacking.unpack, g.output.json)
 	if err != nil {
 		return nil, nil, err
 	}
+	g.unpacking.prepare(p.jobs)
 	if err := g.content.check(len(urls)); err != nil {
 		return nil, nil, err
 	}
@@ -177,27 +192,43 @@ func (e *maxTimeError) Error() string {
 	return fmt.Sprintf("not done within %s", shortDuration(e.limit))
 }
 
-// fetchAll runs all jobs side by side and returns what failed, which it has said
-// by then.
+// fetchAll runs all jobs of the plan side by side and returns what failed, which it
+// has said by then.
 func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager, p *plan) error {
-	for _, j := range p.jobs {
-		j.download = m.Download(j.url, j.name, g.fresh.once()...)
+	return g.fetchJobs(ctx, m, p.jobs, g.place)
+}
+
+// placer puts a file that has come where it is wanted.
+type placer func(context.Context, *dlmanager.DownloadManager, *job) error
+
+func (g *getCommand) fetchJobs(ctx context.Context, m *dlmanager.DownloadManager, jobs []*job, place placer) error {
+	for _, j := range jobs {
+		if j.tree == nil {
+			j.download = m.Download(j.url, j.name, append(g.fresh.once(), j.opts...)...)
+		}
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
-	show := g.follow(newBoard(p.jobs, time.Now()).look)
+	show := g.follow(newBoard(jobs, time.Now()).look)
 	// Copies are bounded as downloads are: they compete for the same disk.
 	placing := make(chan struct{}, g.transfer.parallel.n)
 	var wg sync.WaitGroup
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		wg.Go(func() {
-			g.finish(ctx, m, j, placing)
+			defer j.release()
+			err := j.arrive(ctx, m, g.fresh.once())
+			if err == nil {
+				placing <- struct{}{}
+				err = place(ctx, m, j)
+				<-placing
+			}
+			g.finish(ctx, j, err)
 			show.finished(j)
 		})
 	}
 	wg.Wait()
 	show.end()
 	var failed fetchErrors
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		if j.err != nil {
 			failed = append(failed, &fetchError{j.err})
 		}
@@ -208,25 +239,19 @@ func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager,
 	return failed
 }
 
-// finish waits for a job's download, places its file, and says what went wrong.
-func (g *getCommand) finish(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) {
-	err := j.download.Wait()
-	if err == nil {
-		placing <- struct{}{}
-		err = g.place(ctx, m, j)
-		<-placing
-	}
+// finish notes how a job ended, and says what went wrong.
+func (g *getCommand) finish(ctx context.Context, j *job, err error) {
 	if errors.Is(err, dlmanager.ErrInterrupted) && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	j.result, j.err = j.download.Result(), err
+	j.result, j.err = j.outcome(), err
 	j.over.Store(true)
 	_, signalled := errors.AsType[*stopped](err)
 	switch {
 	case err == nil && !j.result.Verified:
-		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", dlmanager.RedactURL(j.url))
+		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", j.subject())
 	case err != nil && !signalled && !isBrokenPipe(err):
-		g.ui.failed(dlmanager.RedactURL(j.url), withKept(err, j.result.Kept))
+		g.ui.failed(j.subject(), withKept(err, j.result.Kept))
 	}
 }
 

@@ -65,6 +65,10 @@ func hintFor(err error) string {
 		return "dlm cache ls lists what is in the cache"
 	case errors.Is(err, dlmanager.ErrChecksum):
 		return "nothing was kept; compare the checksum with the publisher's, or take another --mirror"
+	case isOverLimit(err):
+		return "dlm cache limit SIZE changes the limit, --size-limit that of one run"
+	case errors.Is(err, os.ErrExist):
+		return "-o DIR names another place; without it the directory is used in the cache"
 	case errors.Is(err, dlmanager.ErrTooLarge):
 		return "--max-size SIZE allows more"
 	case errors.Is(err, dlmanager.ErrStalled):
@@ -157,4 +161,9 @@ const errorDiskFull = syscall.Errno(112)
 func isNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
 		(filepath.Separator == '\\' && errors.Is(err, errorDiskFull))
+}
+
+func isOverLimit(err error) bool {
+	_, ok := errors.AsType[*dlmanager.DirTooLargeError](err)
+	return ok
 }

@@ -22,10 +22,13 @@ type job struct {
 	name   string // in the cache
 	label  string // what people see while it runs
 	target string // absolute path of the copy; "": none, toStdout: written there
+	about  string // what messages begin with; "": the URL without secrets
+	opts   []dlmanager.DownloadOption
+	tree   *tree // nil: the file is wanted as it is
 
-	download *dlmanager.Download
-	over     atomic.Bool // all below stands
-	path     string      // where the file is
+	download *dlmanager.Download // nil if it is a tree
+	over     atomic.Bool         // all below stands
+	path     string              // where the file is
 	result   dlmanager.Result
 	err      error
 }
@@ -39,7 +42,7 @@ type plan struct {
 
 // newPlan works out what is asked for, or what is wrong with it, before anything
 // is fetched.
-func newPlan(urls []string, f *placeFlags, asJSON bool) (*plan, error) {
+func newPlan(urls []string, f *placeFlags, unpack, asJSON bool) (*plan, error) {
 	if err := checkPlace(urls, f, asJSON); err != nil {
 		return nil, err
 	}
@@ -47,7 +50,7 @@ func newPlan(urls []string, f *placeFlags, asJSON bool) (*plan, error) {
 	var problems usageErrors
 	known := map[string]*job{}
 	for _, url := range urls {
-		j, err := newJob(url, f)
+		j, err := newJob(url, f, unpack)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -95,8 +98,11 @@ func checkPlace(urls []string, f *placeFlags, asJSON bool) error {
 }
 
 // newJob works out one argument. Its errors carry the URL, without secrets.
-func newJob(url string, f *placeFlags) (*job, error) {
+func newJob(url string, f *placeFlags, unpack bool) (*job, error) {
 	j := &job{url: url, name: f.name}
+	if unpack {
+		j.tree = &tree{}
+	}
 	tree, err := dlmanager.TreeName(url)
 	if err != nil {
 		return nil, urlProblem(url, err)
@@ -112,13 +118,16 @@ func newJob(url string, f *placeFlags) (*job, error) {
 		return j, nil
 	}
 	target := f.output
-	if isDirectory(target) {
+	if isDirectory(target) && (!unpack || endsInSlash(target)) {
 		base, err := baseName(url, f.name)
 		if err != nil {
 			return nil, &usageError{
 				describe(dlmanager.RedactURL(url), err),
 				"the URL gives no file name: " + given(f.flags, "output") + " DIR/NAME does",
 			}
+		}
+		if unpack {
+			base = withoutSuffix(base)
 		}
 		target = filepath.Join(target, base)
 	}
@@ -148,12 +157,14 @@ func baseName(url, name string) (string, error) {
 // isDirectory reports whether -o means a directory: one that is there, or a path
 // that ends like one.
 func isDirectory(output string) bool {
-	if os.IsPathSeparator(output[len(output)-1]) {
+	if endsInSlash(output) {
 		return true
 	}
 	fi, err := os.Stat(output)
 	return err == nil && fi.IsDir()
 }
+
+func endsInSlash(path string) bool { return os.IsPathSeparator(path[len(path)-1]) }
 
 // checkTargets refuses two files for one place.
 func checkTargets(jobs []*job) error {
@@ -193,6 +204,14 @@ func (p *plan) setLabels() {
 			j.label = j.name
 		}
 	}
+}
+
+// subject is what messages about the job begin with.
+func (j *job) subject() string {
+	if j.about != "" {
+		return j.about
+	}
+	return dlmanager.RedactURL(j.url)
 }
 
 // seconds is how long the download took.

@@ -12,7 +12,7 @@ func planned(t *testing.T, urls []string, args ...string) (*plan, error) {
 	t.Helper()
 	g, err := parsed(t, nil, args...)
 	require.NoError(t, err)
-	return newPlan(urls, &g.placing, g.output.json)
+	return newPlan(urls, &g.placing, g.unpacking.unpack, g.output.json)
 }
 
 func TestPlanOfOneFileForEqualURLs(t *testing.T) {

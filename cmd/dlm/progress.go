@@ -81,7 +81,7 @@ func (b *board) look(now time.Time) view {
 			v.addOver(j)
 			continue
 		}
-		p := j.download.Progress()
+		p := j.progress()
 		v.addBytes(p.Current, p.Total)
 		switch p.State {
 		case dlmanager.StateNew, dlmanager.StateQueued, dlmanager.StateWaiting: // a retry was announced
@@ -131,6 +131,8 @@ func (b *board) row(j *job, p dlmanager.Progress, now time.Time) row {
 	switch {
 	case p.State == dlmanager.StateAwaiting:
 		r.awaited = p.AwaitedFrom
+	case p.State == dlmanager.StateDone && j.tree != nil:
+		r.state, r.rate = "unpacking", 0
 	case p.State == dlmanager.StateDone:
 		r.state, r.rate = "placing", 0
 	case p.State == dlmanager.StateLanding, r.silent >= silence:

@@ -91,6 +91,8 @@ func waitsFor(r row) string {
 		return "checking"
 	case r.state == "landing":
 		return "flushing to disk"
+	case r.state == "unpacking":
+		return "unpacking"
 	case r.state == "placing":
 		return "placing the copy"
 	case r.silent < silence:

@@ -41,8 +41,11 @@ that has the digest of --checksum needs no asking. --offline makes no request.
 Everything in the directory is cache, and may be removed. So a directory with
 files in it is taken only with --adopt. It is safe to delete the whole directory.
 
+A directory of dlm get --unpack is one entry: it is counted, kept and removed as a
+whole. Its name has a slash at the end.
+
 The commands below look after a cache that is there. They take the names of its
-files, or the URLs, of which they know the names.`
+files and directories, or the URLs, of which they know the names.`
 
 const outputHelp = `Stdout has one line for each URL, in their order: the absolute path of the file,
 or an empty line if it failed. With -o - it has the file itself, once the file is
@@ -52,7 +55,8 @@ With --json each line is an object with these keys, which are always there:
 
   url      the URL without user, password and values of the query
   name     the file's name in the cache
-  path     its absolute path, "" if it failed
+  path     its absolute path, "" if it failed; with --unpack, the directory's,
+           and the other keys are about the archive
   bytes    its size
   origin   "fetched", "resumed" (the rest of what an earlier call had left),
            "joined" (another process was fetching it), "revalidated" (it was
@@ -82,7 +86,8 @@ begins with "dlm: hint: " says what can be done about the line before it.
   plain    a line every 5 seconds
   json     objects, one a line: {"event":"progress"} every second for each
            running file, with url, name, state ("awaiting",
-           "transferring", "verifying", "landing", "placing"), current and total in bytes (total is -1 if unknown), and
+           "transferring", "verifying", "landing", "unpacking",
+           "placing"), current and total in bytes (total is -1 if unknown), and
            rate in bytes per second; and {"event":"finished"} for each file, with
            the keys of --json. Lines that do not begin with { are for people
   none     nothing
@@ -90,6 +95,12 @@ begins with "dlm: hint: " says what can be done about the line before it.
 
 dlm batch writes nothing to stdout. What its --report gets (- is stdout) are
 objects with "line", the link's line in the list, before the keys of --json.
+
+dlm sync writes a line for each artifact. Its --json has these keys before the
+others: "artifact" and "version", as the manifest has them; "was", how the
+destination stood ("in place", "missing", "outdated", "changed", "foreign"); and
+"cached", with --check: whether the cache has what is wanted. A table of the same
+goes to stderr. With --check alone stdout is empty.
 
 There are no colours, so NO_COLOR has nothing to switch off.`
 

@@ -78,7 +78,9 @@ func (t *team) adapt(ctx context.Context) {
 			want = t.lead.look(time.Since(begun), moved, left, active, ready, want)
 		}
 		if c := t.first.req.Company; active > 1 && c != nil {
-			want = min(want, max(1, active-c.Crowded()))
+			if crowded := c.Crowded(); crowded > 0 {
+				want = min(want, max(1, active-crowded))
+			}
 		}
 		switch {
 		case want > active:

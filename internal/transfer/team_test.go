@@ -289,6 +289,40 @@ func TestConnectionsAreAskedFor(t *testing.T) {
 	assert.NotEmpty(t, s.requests())
 }
 
+// limited is a body that comes at some MiB a second until a time.
+type limited struct {
+	io.ReadSeeker
+	until <-chan struct{}
+}
+
+func (l *limited) Read(b []byte) (int, error) {
+	select {
+	case <-l.until:
+	case <-time.After(10 * time.Millisecond):
+		b = b[:min(len(b), 32<<10)]
+	}
+	return l.ReadSeeker.Read(b)
+}
+
+// Two connections are not the end where each is limited and places are free.
+func TestConnectionsGrowAsLongAsEachIsLimited(t *testing.T) {
+	t.Parallel() // it waits for windows of time
+	const size = 24 << 20
+	s, url := newStore(t, size, 6)
+	s.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		w.Header().Set("ETag", s.tag)
+		http.ServeContent(w, r, "", time.Time{}, &limited{bytes.NewReader(s.content), s.met})
+		return true
+	}
+	got, _, err := fetchSlate(t, url, size, func(r *Request) {
+		r.Connections = 16
+		r.Company = &company{connect: func() (func(), bool) { return func() {}, true }}
+	})
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(s.content, got.data))
+	require.GreaterOrEqual(t, len(s.requests()), 6)
+}
+
 func TestNoPlaceIsAskedForWhenThereIsNothingToShare(t *testing.T) {
 	const size = 4 << 20
 	_, url := newStore(t, size, 0)
