@@ -67,6 +67,22 @@ func TestASwapPutsBackWhatItCannotReplace(t *testing.T) {
 	require.Empty(t, left)
 }
 
+func TestNoArchiveBringsARepository(t *testing.T) {
+	it := &syncItem{rel: "tools"}
+	for name, ok := range map[string]bool{"a/.git/config": false, ".GIT": false, "a/.gitignore": true, ".dlm-sync/a": true, "git": true} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o777))
+		require.NoError(t, os.WriteFile(file, nil, 0o666))
+		err := it.checkTree(t.Context(), dir)
+		if ok {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorContains(t, err, "git would take for its own", name)
+		}
+	}
+}
+
 func requireFile(t *testing.T, want, path string) {
 	t.Helper()
 	got, err := os.ReadFile(path)

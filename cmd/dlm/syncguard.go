@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -52,6 +53,24 @@ func ownerOf(rel string) string {
 		}
 	}
 	return ""
+}
+
+// checkTree refuses to put the folder where the artifact goes if anything in it would be
+// git's there.
+func (it *syncItem) checkTree(ctx context.Context, folder string) error {
+	return filepath.WalkDir(folder, func(path string, _ iofs.DirEntry, err error) error {
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(folder, path)
+		if err == nil && ownerOf(it.rel+"/"+filepath.ToSlash(rel)) != "" {
+			err = &hinted{fmt.Errorf("the archive has %s in it, which git would take for its own", filepath.ToSlash(rel)), "without a destination (to) it is unpacked in the cache"}
+		}
+		return err
+	})
 }
 
 // plainName is the name that some file system takes the name for: macOS overlooks

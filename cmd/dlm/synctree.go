@@ -119,6 +119,9 @@ func (r *syncRun) placeTree(ctx context.Context, it *syncItem) error {
 		return nil
 	}
 	it.digest = strings.TrimPrefix(dir.Result().Digest, "sha256:")
+	if err := it.checkTree(ctx, dir.Path()); err != nil {
+		return err
+	}
 	now, err := r.fillTree(ctx, it)
 	if errors.Is(err, os.ErrExist) { // another process was quicker
 		now, err = r.fillTree(ctx, it)
@@ -127,7 +130,10 @@ func (r *syncRun) placeTree(ctx context.Context, it *syncItem) error {
 		return err
 	}
 	it.standing, it.path = now, it.target
-	return it.noteTree(ctx, dir, r.state)
+	if err := it.noteTree(ctx, dir, r.state); err != nil && ctx.Err() == nil {
+		r.ui.failed("notes", err) // the files are there all the same
+	}
+	return nil
 }
 
 // fillTree makes the destination what the cache has, and returns how it stood.
