@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -65,6 +67,37 @@ func TestASwapPutsBackWhatItCannotReplace(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, syncFolder, "swap-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// TestAKilledSyncKnowsWhatItPlaced kills one that waits for another artifact: what it had
+// placed by then is its own, and the next version replaces it.
+func TestAKilledSyncKnowsWhatItPlaced(t *testing.T) {
+	o := testorigin.New(t)
+	gate := make(chan struct{})
+	defer close(gate)
+	slow := o.Serve("/slow", []byte("slow"), testorigin.Gate(gate))
+	project, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
+	one, two := o.Serve("/tool-1", []byte("one")), o.Serve("/tool-2", []byte("two"))
+	sync1 := func(url string) *exec.Cmd {
+		manifest := fmt.Sprintf("[artifact.tool]\nurl = %q\nto = \"tool\"\n[artifact.slow]\nurl = %q\n", url, slow)
+		require.NoError(t, os.WriteFile(filepath.Join(project, "dlm.toml"), []byte(manifest), 0o666))
+		cmd, _ := dlm(t, "sync", "--cache-dir", cache)
+		cmd.Dir = project
+		return cmd
+	}
+	cmd := sync1(one)
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(project, syncFolder, "dlm.toml.json"))
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	cmd = sync1(two)
+	cmd.Args = append(cmd.Args, "tool")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	requireFile(t, "two", filepath.Join(project, "tool"))
 }
 
 func TestNoArchiveBringsARepository(t *testing.T) {

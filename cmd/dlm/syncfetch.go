@@ -107,7 +107,7 @@ func (it *syncItem) copyFrom(ctx context.Context, file *dlmanager.File, s *syncS
 	if err != nil {
 		return err
 	}
-	s.note(it.rel, it.record(fi, it.digest))
+	s.keep(it.rel, it.record(fi, it.digest))
 	return nil
 }
 

@@ -110,6 +110,13 @@ func (s *syncState) note(rel string, r syncRecord) {
 	}
 }
 
+// keep notes what has just been placed, and writes it: a kill before the call ends would
+// make it somebody else's, and the next version would not replace it.
+func (s *syncState) keep(rel string, r syncRecord) {
+	s.note(rel, r)
+	_ = s.save() // the last one of the call tells
+}
+
 // save writes what is new, beside what another process has noted meanwhile. Two that
 // save at the same moment may lose a note, which costs reading a file.
 func (s *syncState) save() error {

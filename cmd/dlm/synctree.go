@@ -181,7 +181,7 @@ func (it *syncItem) noteTree(ctx context.Context, dir *dlmanager.Dir, s *syncSta
 	if err != nil {
 		return err
 	}
-	s.note(it.rel, syncRecord{Wanted: it.wanted, SHA256: it.digest, Asked: uint32(it.mode()), Bytes: ours.bytes(), Tree: key})
+	s.keep(it.rel, syncRecord{Wanted: it.wanted, SHA256: it.digest, Asked: uint32(it.mode()), Bytes: ours.bytes(), Tree: key})
 	return nil
 }
 
