@@ -311,7 +311,7 @@ func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bo
 	return err == nil && freed > 0
 }
 
-func (m *DownloadManager) landed(d *Download, l landing) {
+func (m *DownloadManager) landing(d *Download, l landing) {
 	err := m.dir.Record(fs.Entry{
 		Name: d.name, Identity: identity(d.url), URL: RedactURL(d.raw),
 		Size: l.result.Bytes, ModTime: l.modTime, Fetched: time.Now(), CRC32C: l.result.CRC32C,
@@ -322,6 +322,9 @@ func (m *DownloadManager) landed(d *Download, l landing) {
 	if err != nil {
 		d.cfg.logger.Warn("file is not remembered", "name", d.name, "error", err)
 	}
+}
+
+func (m *DownloadManager) landed(d *Download, l landing) {
 	m.house.added.Store(true)
 	before := int64(-1)
 	if l.replaced != nil {

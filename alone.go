@@ -57,6 +57,8 @@ func (a *alone) seal(_ *Download, _ *fs.Partial, _ int64, written time.Time) (ti
 
 func (a *alone) freeDisk(context.Context, *Download, int64) bool { return false }
 
+func (a *alone) landing(*Download, landing) {}
+
 func (a *alone) landed(*Download, landing) {}
 
 func (a *alone) entry(*Download, *fs.Info) (fs.Entry, bool) { return fs.Entry{}, false }

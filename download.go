@@ -87,7 +87,9 @@ type site interface {
 	// freeDisk removes what is not needed, about n bytes, as the disk is full. It
 	// reports whether there was anything.
 	freeDisk(ctx context.Context, d *Download, n int64) bool
-	// landed is told that the file has got its name.
+	// landing is told what file is about to get its name.
+	landing(d *Download, l landing)
+	// landed is told that it has.
 	landed(d *Download, l landing)
 	// entry returns what is remembered of the file that is there.
 	entry(d *Download, there *fs.Info) (fs.Entry, bool)
@@ -106,10 +108,10 @@ type site interface {
 	gone(d *Download)
 }
 
-// landing is what is known of a file when it has got its name.
+// landing is what is known of a file that gets its name.
 type landing struct {
-	room      *room
-	replaced  *fs.Info // what had the name before; nil: nothing
+	room      *room    // once it has it
+	replaced  *fs.Info // what had the name before, once it has it; nil: nothing
 	modTime   time.Time
 	written   time.Time // by the file system's clock
 	result    Result

@@ -40,6 +40,34 @@ func TestTheCountWhenAFileIsEvictedWhileItIsReplaced(t *testing.T) {
 	assert.Zero(t, u.Reserved)
 }
 
+// named is a manager in which somebody looks at a file that has just got its name.
+type named struct {
+	*DownloadManager
+	look func()
+}
+
+func (n *named) landed(d *Download, l landing) {
+	n.look()
+	n.DownloadManager.landed(d, l)
+}
+
+// Others see a file from its rename on. One with a derived name of which they knew
+// nothing would be fetched again.
+func TestAFileIsKnownFromTheMomentItHasItsName(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.ServeSize("/file", 1000)
+	m := newManager(t)
+	other := managerAt(t, m.dir.Root())
+	d := m.newDownload(url, nil)
+	d.site = &named{m, func() {
+		hit := other.Download(url, "")
+		require.NoError(t, hit.Wait())
+		assert.Equal(t, OriginCached, hit.Result().Origin)
+	}}
+	require.NoError(t, m.start(d, "", false).Wait())
+	assert.Equal(t, 1, o.Count("/file"))
+}
+
 // reserving is a manager that somebody looks at before room is made.
 type reserving struct {
 	*DownloadManager

@@ -411,11 +411,30 @@ func (l *life) land() step {
 	if l.ctx.Err() != nil {
 		return l.fail(context.Cause(l.ctx))
 	}
-	modTime, err := l.commit(size, written)
+	modTime, err := l.settle(size, written)
 	if err != nil {
 		return l.fail(err)
 	}
+	landed := l.landing(modTime, written)
+	// Before it has its name: a file of which nothing is known is fetched again.
+	l.site.landing(l.Download, landed)
+	if err := l.commit(); err != nil {
+		return l.fail(err)
+	}
 	l.setModTime(modTime)
+	landed.room, landed.replaced = l.room, l.partial.Replaced()
+	l.site.landed(l.Download, landed)
+	l.room = nil
+	if l.cfg.sync == SyncDir {
+		if err := l.partial.SyncName(); err != nil {
+			return l.fail(err) // the file is there and whole, but that may not outlast a power loss
+		}
+	}
+	return l.succeed(landed.result)
+}
+
+// landing is what is known of the file, which is whole.
+func (l *life) landing(modTime, written time.Time) landing {
 	result := Result{
 		Origin: OriginFetched, Bytes: l.fetched.N, ResumedFrom: l.resumed, WireBytes: l.wire, CRC32C: l.fetched.CRC32C,
 		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL, Source: transfer.Redact(l.source()),
@@ -425,39 +444,35 @@ func (l *life) land() step {
 	if l.resumed > 0 {
 		result.Origin = OriginResumed
 	}
-	l.site.landed(l.Download, landing{
-		room: l.room, replaced: l.partial.Replaced(), modTime: modTime, written: written, result: result,
+	return landing{
+		modTime: modTime, written: written, result: result,
 		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(), from: l.fetched.Sender(),
-	})
-	l.room = nil
-	if l.cfg.sync == SyncDir {
-		if err := l.partial.SyncName(); err != nil {
-			return l.fail(err) // the file is there and whole, but that may not outlast a power loss
-		}
 	}
-	return l.succeed(result)
 }
 
-// commit gives the file its name, and returns its modification time. As long as it
-// is being flushed, which may take a while, the record shows that somebody is at work.
-func (l *life) commit(size int64, written time.Time) (time.Time, error) {
+// settle makes the partial file what is to get the name, and returns its modification
+// time. As long as it is being flushed, which may take a while, the record shows that
+// somebody is at work.
+func (l *life) settle(size int64, written time.Time) (time.Time, error) {
 	modTime, err := l.site.seal(l.Download, l.partial, size, written)
 	if err == nil && l.cfg.sync != SyncNone {
 		err = l.partial.Sync()
 	}
-	if err != nil {
-		return time.Time{}, err
-	}
+	return modTime, err
+}
+
+// commit gives the file its name.
+func (l *life) commit() error {
 	l.recorder.stop()
 	if l.cfg.landed == nil {
-		return modTime, l.partial.Commit(SyncNone)
+		return l.partial.Commit(SyncNone)
 	}
 	l.partial.LeaseOnCommit()
-	err = l.partial.Commit(SyncNone)
+	err := l.partial.Commit(SyncNone)
 	if lease := l.partial.TakeLease(); err == nil && lease != nil {
 		l.cfg.landed.put(lease)
 	}
-	return modTime, err
+	return err
 }
 
 // reportEnd makes the last report (n, n), unless the last write made it.

@@ -255,6 +255,16 @@ func TestWhenTheHolderIsKilledAnotherGoesOn(t *testing.T) {
 		p := d.Progress()
 		return p.State == StateAwaiting && p.AwaitedFrom == fmt.Sprint("process ", holder.Process.Pid) && p.Total == size
 	}, time.Minute, time.Millisecond, "it says who it waits for")
+	require.Eventually(t, func() bool { // what is stored is noted a little later
+		note, _ := filepath.Glob(filepath.Join(dir, ".dlm", "partial", "*.json"))
+		if len(note) != 1 {
+			return false
+		}
+		text, _ := os.ReadFile(note[0])
+		r, ok := parseRecord(text) // it may be torn at this moment
+		k, _ := r.keptOf(size, r.Boot)
+		return ok && k.result.N == size/2
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, holder.Process.Kill())
 	_ = holder.Wait()
 	close(gate)

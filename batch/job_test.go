@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -94,6 +95,18 @@ func newCounter(t testing.TB) *counter {
 	}))
 	t.Cleanup(c.Close)
 	return c
+}
+
+func (c *counter) count(path string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hits[path]
+}
+
+func (c *counter) counts() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.hits)
 }
 
 func (c *counter) urls(n int) []string {
@@ -288,7 +301,7 @@ func TestTwoLinksOfOneNameAreRefused(t *testing.T) {
 	_, err = j.RetryFailed()
 	require.NoError(t, err)
 	assert.Equal(t, 1, run(t, j, newManager(t)).Failed)
-	assert.Zero(t, c.hits["/2"])
+	assert.Zero(t, c.count("/2"))
 }
 
 func TestAClosedManagerStopsTheJob(t *testing.T) {

@@ -129,9 +129,9 @@ func TestChangesAreAccepted(t *testing.T) {
 	assert.Equal(t, ListReport{Added: 1, Known: 6, Bad: 1, Gone: 1}, report)
 	got := l.run(0)
 	assert.Equal(t, ReasonDone, got.Reason)
-	assert.Zero(t, l.c.hits["/4"], "it is not in the list any more")
+	assert.Zero(t, l.c.count("/4"), "it is not in the list any more")
 	for _, path := range []string{"/1", "/2", "/3", "/5", "/6", "/own"} {
-		assert.Equal(t, 1, l.c.hits[path], path)
+		assert.Equal(t, 1, l.c.count(path), path)
 	}
 	_, err = l.next("", false)
 	require.NoError(t, err, "it is the job's list now")
@@ -150,7 +150,7 @@ func TestALastLineWithoutAnEndMayGetOne(t *testing.T) {
 	_, err = l.next(text+l.c.URL+"/bad12\n"+l.text("3"), false)
 	require.NoError(t, err)
 	l.run(0)
-	assert.Equal(t, map[string]int{"/1": 1, "/2": 1, "/3": 1, "/bad12": 1}, l.c.hits, "the torn link was none")
+	assert.Equal(t, map[string]int{"/1": 1, "/2": 1, "/3": 1, "/bad12": 1}, l.c.counts(), "the torn link was none")
 	stats := l.Stats()
 	assert.Equal(t, 4, stats.Links)
 	_, err = l.next("", false)
@@ -169,7 +169,7 @@ func TestAListThatChangesWhileTheJobRunsStopsIt(t *testing.T) {
 	require.ErrorIs(t, err, ErrListChanged)
 	assert.ErrorContains(t, err, "links.txt:2: ")
 	assert.Equal(t, ReasonBroken, report.Reason)
-	assert.Zero(t, l.c.hits["/x"])
+	assert.Zero(t, l.c.count("/x"))
 }
 
 func TestAJobWithoutItsListSaysSo(t *testing.T) {

@@ -85,12 +85,6 @@ func (k killing) settled(t *testing.T, c *counter, dir string, paths []string) m
 	return hits
 }
 
-func (c *counter) count(path string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.hits[path]
-}
-
 // check asserts that every good file is there and right, and every bad one a
 // failure with its reason.
 func (k killing) check(t *testing.T, job, cache string, paths []string) {

@@ -21,9 +21,13 @@
 //     to files that the archive has already brought. Devices, pipes, sockets,
 //     set-user-ID and set-group-ID programs are refused. A folder's set-group-ID and
 //     sticky bits are dropped, as are owners and extended attributes.
-//   - Bring two entries that some file system takes for one: the second is refused, as
-//     are names that Windows reads as something else, that are not UTF-8, or that
-//     look like others. Entries that occur twice are refused, but for folders.
+//   - Bring two entries that the file system takes for one (names that differ in case,
+//     say): the second is refused, as are names that are not UTF-8, that look like
+//     others, or that Windows reads as something else (devices and characters that it
+//     alone reserves, on Windows only). Where the file system can tell them
+//     apart, they are two. In a tar archive a later file or link takes the place of an
+//     earlier one of the same name, as tar(1) means it when it appends; in a zip
+//     archive, in which it depends on the reader, the second is refused.
 //
 // Nothing is passed over silently, but for what [Options.Strip] leaves without a name:
 // an entry that is refused ends it all, with the entry's name in the error.

@@ -71,6 +71,7 @@ const (
 	regular
 	symlink
 	hardlink
+	replaced // by a later entry
 )
 
 // entry is what an archive says of one of its entries.

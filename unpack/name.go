@@ -55,16 +55,12 @@ func isDrive(path string) bool {
 }
 
 // checkPath refuses what the cache refuses as the name of a file, for the same
-// reasons; see [fs.CleanName]. But where they are ordinary characters it lets pass those
-// that only Windows reserves: manuals of libraries are called std::string.3.
+// reasons; see [fs.CleanName]. But where they are ordinary it lets pass what only
+// Windows reserves: manuals of libraries are called std::string.3, and a source of
+// Linux is aux.c.
 func checkPath(path string) error {
 	if runtime.GOOS != "windows" {
-		path = strings.Map(func(r rune) rune {
-			if strings.ContainsRune(`<>:"|?*`, r) {
-				return '_'
-			}
-			return r
-		}, path)
+		path = strings.Map(plainOnUnix(), path)
 	}
 	// Below a folder, so that the names that the cache keeps for itself are free.
 	_, err := fs.CleanName("x/" + path)
@@ -76,6 +72,21 @@ func checkPath(path string) error {
 		return errors.New(reason)
 	}
 	return err
+}
+
+// plainOnUnix maps the characters of a path, one after the other, so that no device of
+// Windows and none of the characters that it reserves is left. The length stays.
+func plainOnUnix() func(r rune) rune {
+	first := true // of a part
+	return func(r rune) rune {
+		begins := first
+		first = r == '/'
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z'
+		if begins && letter || strings.ContainsRune(`<>:"|?*`, r) {
+			return '_'
+		}
+		return r
+	}
 }
 
 // strip drops the first n parts of a clean path. What is left of fewer is ".".

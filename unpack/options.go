@@ -64,7 +64,8 @@ func (o Options) Fill(ctx context.Context, archive *dlmanager.File, into afero.F
 // name does not end so, after what its gzip header says, or else name. Nothing
 // else depends on the name.
 //
-// For symbolic links into has to be an [afero.Symlinker]. Hard links are made if it
+// For symbolic links into has to be an [afero.Symlinker] that makes them as they are: the
+// download manager's and fs.NewRoot's are, [afero.BasePathFs] is not. Hard links are made if it
 // has LinkIfPossible(target, name string) error; else the file is copied.
 //
 // It returns an [*EntryError] (ErrRefused), a [*LimitError] (ErrLimit), a

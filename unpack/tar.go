@@ -13,6 +13,7 @@ var errNoEnd = errors.New("the mark of its end is missing")
 // A plain one must have its end mark; when it was compressed, its decoder knows whether
 // it is whole.
 func (x *extraction) tar(stream io.Reader, plain bool) error {
+	x.tree.replaces = true // as an archive to which tar has appended means it
 	m := &metered{r: stream, limits: x.limits}
 	r := tar.NewReader(m)
 	last := ""

@@ -68,7 +68,7 @@ func TestNamesOfSingleFiles(t *testing.T) {
 		require.NoError(t, p.unpack(t, Options{}, c.archive, b.Bytes()), c)
 		require.Equal(t, map[string]string{c.want: "x"}, p.tree(t), c)
 	}
-	for _, name := range []string{"", "..gz", "../...gz", "/", "con.gz"} {
+	for _, name := range []string{"", "..gz", "../...gz", "/", "a\x1b.gz"} {
 		require.ErrorIs(t, newPlace(t).unpack(t, Options{}, name, gz(t, []byte("x"))), ErrRefused, name)
 	}
 }
@@ -183,7 +183,7 @@ func TestHardLinksAreLinks(t *testing.T) {
 func TestNamesThatAreFine(t *testing.T) {
 	names := []string{"..a", "a..b", ".hidden", "a b", "ä", "日本", "x/.dlm/y", ".dlm", "CACHEDIR.TAG", "console", "-rf", "~", "$HOME", "%00"}
 	if runtime.GOOS != "windows" {
-		names = append(names, "std::string.3", "a?b*c", `"x"`, "a|b<c>d")
+		names = append(names, "std::string.3", "a?b*c", `"x"`, "a|b<c>d", "aux.c", "CON", "com¹", "x/nul.txt")
 	}
 	var items []item
 	want := map[string]string{"x/": "", "x/.dlm/": ""}
@@ -259,6 +259,15 @@ func TestAFileSystemWithoutLinks(t *testing.T) {
 	err = extract(into, Options{}, item{name: "l", kind: tar.TypeSymlink, target: "x"})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.ErrorContains(t, err, `"l"`)
+}
+
+// afero's own file system below a folder makes other links than it is told to.
+func TestAFileSystemThatChangesLinks(t *testing.T) {
+	into := afero.NewBasePathFs(afero.NewOsFs(), t.TempDir())
+	archive := tarOf(t, item{name: "lib/x"}, item{name: "lib/l", kind: tar.TypeSymlink, target: "x"})
+	err := Options{}.Extract(t.Context(), bytes.NewReader(archive), int64(len(archive)), "a", into)
+	require.ErrorContains(t, err, `"lib/l"`)
+	require.ErrorContains(t, err, "os.Root")
 }
 
 // full is a file system that is full after some bytes.

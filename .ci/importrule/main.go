@@ -1,9 +1,9 @@
 // Importrule checks the rules about who may know whom that no compiler checks:
 //
 //   - imports run one way: cmd -> batch, unpack -> root -> fs, internal/*;
-//   - cmd and the module e2e import neither fs nor internal/*, which proves that
-//     the public API is enough (cmd's tests may use the test servers and file
-//     systems);
+//   - cmd, examples and the module e2e import neither fs nor internal/*, which proves
+//     that the public API is enough (the tests of the first two may use the test
+//     servers and file systems);
 //   - test tooling is imported by tests only;
 //   - download*.go does not name DownloadManager, and the files of PersistLimit
 //     name neither Download nor DownloadManager.
@@ -169,7 +169,7 @@ func forbidden(module, from, imported string, test bool) string {
 		return "only tests of this module may"
 	}
 	if layer(from) == layerCommand && layer(to) == layerBottom {
-		return "the command and e2e use the public API only"
+		return "the command, the examples and e2e use the public API only"
 	}
 	if layer(to) > layer(from) {
 		return "imports run cmd -> batch, unpack -> root -> fs, internal"
@@ -212,7 +212,7 @@ func layer(folder string) int {
 		return layerRoot
 	case "batch", "unpack":
 		return layerBeside
-	case "cmd", publicTests:
+	case "cmd", "examples", publicTests:
 		return layerCommand
 	default:
 		return layerBottom

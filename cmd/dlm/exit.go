@@ -24,6 +24,7 @@ const (
 	codeSomeFailed = 7
 	codeNotOurs    = 8
 	codeRefused    = 9
+	codeNotInPlace = 10
 	codeNoProgram  = 126 // as the shells, env(1) and nohup(1) have it
 	signalBase     = 128
 	exitCodesHelp  = `dlm ends with one of these codes:
@@ -44,8 +45,10 @@ const (
     6  the disk: no space, no permission
     7  some links of a batch failed, or were evicted before it ended
     8  the directory, a file in it or a job is in use, or the directory is not
-       ours; the job is another one's, or its list was changed
+       ours; the job is another one's, or its list was changed; dlm sync would have
+       had to replace a file that is not its own, or was changed
     9  the server refused: it answered 401, 403 or 407
+   10  dlm sync --check: not all is in place
   126  the operating system does not execute the file (dlm exec)
   130  interrupted (Ctrl-C)
   143  terminated
@@ -130,9 +133,11 @@ func singleCode(err error) int {
 		return codeSomeFailed
 	case isLimited(err):
 		return codeTemporary
+	case isNotInPlace(err):
+		return codeNotInPlace
 	case isNotStarted(err):
 		return codeNoProgram
-	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat), errors.Is(err, dlmanager.ErrInUse), isOtherJob(err):
+	case errors.Is(err, dlmanager.ErrNotCacheDir), errors.Is(err, dlmanager.ErrFormat), errors.Is(err, dlmanager.ErrInUse), isOtherJob(err), isOccupied(err):
 		return codeNotOurs
 	case errors.Is(err, dlmanager.ErrChecksum), errors.Is(err, dlmanager.ErrChecksumConflict), errors.Is(err, dlmanager.ErrNotLocked):
 		return codeChecksum

@@ -47,6 +47,11 @@ func (f *freshFlags) options() []dlmanager.Option {
 	return nil
 }
 
+// asks reports whether what is there has to be looked at anew.
+func (f *freshFlags) asks() bool {
+	return f.force || !f.offline && (f.revalidate || f.flags.Changed("max-stale"))
+}
+
 // once returns what holds when a file is asked for first, and not when it is
 // opened after that.
 func (f *freshFlags) once() []dlmanager.DownloadOption {

@@ -125,6 +125,7 @@ func (g *getCommand) open(urls []string) (*plan, *dlmanager.DownloadManager, err
 	if err != nil {
 		return nil, nil, err
 	}
+	g.unpacking.prepare(p.jobs)
 	if err := g.content.check(len(urls)); err != nil {
 		return nil, nil, err
 	}
@@ -191,30 +192,43 @@ func (e *maxTimeError) Error() string {
 	return fmt.Sprintf("not done within %s", shortDuration(e.limit))
 }
 
-// fetchAll runs all jobs side by side and returns what failed, which it has said
-// by then.
+// fetchAll runs all jobs of the plan side by side and returns what failed, which it
+// has said by then.
 func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager, p *plan) error {
-	for _, j := range p.jobs {
-		if j.unpack {
-			continue // finish asks for it
+	return g.fetchJobs(ctx, m, p.jobs, g.place)
+}
+
+// placer puts a file that has come where it is wanted.
+type placer func(context.Context, *dlmanager.DownloadManager, *job) error
+
+func (g *getCommand) fetchJobs(ctx context.Context, m *dlmanager.DownloadManager, jobs []*job, place placer) error {
+	for _, j := range jobs {
+		if j.tree == nil {
+			j.download = m.Download(j.url, j.name, append(g.fresh.once(), j.opts...)...)
 		}
-		j.download = m.Download(j.url, j.name, g.fresh.once()...)
 	}
 	defer context.AfterFunc(ctx, func() { m.Interrupt(nil) })()
-	show := g.follow(newBoard(p.jobs, time.Now()).look)
+	show := g.follow(newBoard(jobs, time.Now()).look)
 	// Copies are bounded as downloads are: they compete for the same disk.
 	placing := make(chan struct{}, g.transfer.parallel.n)
 	var wg sync.WaitGroup
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		wg.Go(func() {
-			g.finish(ctx, m, j, placing)
+			defer j.release()
+			err := j.arrive(ctx, m, g.fresh.once())
+			if err == nil {
+				placing <- struct{}{}
+				err = place(ctx, m, j)
+				<-placing
+			}
+			g.finish(ctx, j, err)
 			show.finished(j)
 		})
 	}
 	wg.Wait()
 	show.end()
 	var failed fetchErrors
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		if j.err != nil {
 			failed = append(failed, &fetchError{j.err})
 		}
@@ -225,38 +239,20 @@ func (g *getCommand) fetchAll(ctx context.Context, m *dlmanager.DownloadManager,
 	return failed
 }
 
-// finish brings a job's file or directory, and says what went wrong.
-func (g *getCommand) finish(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) {
-	var err error
-	if j.unpack {
-		err = g.unpack(ctx, m, j, placing)
-	} else {
-		err = g.bring(ctx, m, j, placing)
-	}
+// finish notes how a job ended, and says what went wrong.
+func (g *getCommand) finish(ctx context.Context, j *job, err error) {
 	if errors.Is(err, dlmanager.ErrInterrupted) && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	j.err = err
+	j.result, j.err = j.outcome(), err
 	j.over.Store(true)
 	_, signalled := errors.AsType[*stopped](err)
 	switch {
 	case err == nil && !j.result.Verified:
-		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", dlmanager.RedactURL(j.url))
+		g.ui.note("%s: the server did not say how long the file is: nobody can tell whether it is whole", j.subject())
 	case err != nil && !signalled && !isBrokenPipe(err):
-		g.ui.failed(dlmanager.RedactURL(j.url), withKept(err, j.result.Kept))
+		g.ui.failed(j.subject(), withKept(err, j.result.Kept))
 	}
-}
-
-// bring waits for a job's download, and places its file.
-func (g *getCommand) bring(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) error {
-	err := j.download.Wait()
-	if err == nil {
-		placing <- struct{}{}
-		err = g.place(ctx, m, j)
-		<-placing
-	}
-	j.result = j.download.Result()
-	return err
 }
 
 // warnOfLimit tells why the cache is larger than it should be.

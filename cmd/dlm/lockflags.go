@@ -25,6 +25,15 @@ func (f *lockFlags) register(s *flagSet) {
 
 // options also reads the file.
 func (f *lockFlags) options() ([]dlmanager.Option, error) {
+	file, err := f.open()
+	if err != nil || file == nil {
+		return nil, err
+	}
+	return []dlmanager.Option{dlmanager.WithLockFile(file)}, nil
+}
+
+// open reads the file; nil: there is none.
+func (f *lockFlags) open() (*dlmanager.LockFile, error) {
 	lock := given(f.flags, "lock")
 	if f.lock == "" {
 		switch {
@@ -42,7 +51,7 @@ func (f *lockFlags) options() ([]dlmanager.Option, error) {
 	if err != nil {
 		return nil, &usageError{text: lock + ": " + err.Error()}
 	}
-	return []dlmanager.Option{dlmanager.WithLockFile(file)}, nil
+	return file, nil
 }
 
 // isLockFile reports whether a line of the lock file makes no sense.

@@ -87,6 +87,8 @@ func setUpScript(env *testscript.Env) error {
 // serveScripts gives the origin what the scripts ask for.
 func serveScripts(o *testorigin.Origin) {
 	o.Serve("/hello.txt", []byte("hello\n"))
+	o.Serve("/pack-1.tgz", packOf("one"))
+	o.Serve("/pack-2.tgz", packOf("two"))
 	o.Serve("/tool", []byte("#!/bin/sh\necho tool runs\n"))
 	o.Serve("/echo", []byte("#!/bin/sh\nfor arg; do printf '%s|' \"$arg\"; done; echo\n"))
 	o.Serve("/exit", []byte("#!/bin/sh\nexit $1\n"))
@@ -127,6 +129,26 @@ func serveScripts(o *testorigin.Origin) {
 	o.Serve("/unproven", []byte("unproven\n"), testorigin.CloseDelimited())
 	o.ServeSize("/big", 1<<20)
 	o.Serve("/control", nil, testorigin.Status(http.StatusBadRequest, "red \x1b[31m alert"), testorigin.ContentType("text/plain"))
+}
+
+// packOf is an archive with a program that says what it is, a text and a link to it.
+func packOf(version string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	add := func(h tar.Header, content string) {
+		h.Size, h.ModTime = int64(len(content)), time.Unix(1e9, 0)
+		if err := errors.Join(w.WriteHeader(&h), func() error { _, err := io.WriteString(w, content); return err }()); err != nil {
+			panic(err)
+		}
+	}
+	add(tar.Header{Name: "pack/bin/run", Mode: 0o755}, "#!/bin/sh\necho version "+version+"\n")
+	add(tar.Header{Name: "pack/text", Mode: 0o644}, version+"\n")
+	add(tar.Header{Name: "pack/link", Typeflag: tar.TypeSymlink, Linkname: "text"}, "")
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 // tarGz returns an archive of files, each a name and its content, which are executable.

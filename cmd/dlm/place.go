@@ -11,6 +11,9 @@ import (
 // place puts the finished file where it is wanted and notes where that is. Should
 // another process evict it just before, it is fetched again.
 func (g *getCommand) place(ctx context.Context, m *dlmanager.DownloadManager, j *job) error {
+	if j.tree != nil {
+		return j.placeDir(ctx)
+	}
 	if j.target == "" {
 		j.path = j.download.Dest()
 		return nil

@@ -22,13 +22,13 @@ type job struct {
 	name   string // in the cache
 	label  string // what people see while it runs
 	target string // absolute path of the copy; "": none, toStdout: written there
+	about  string // what messages begin with; "": the URL without secrets
+	opts   []dlmanager.DownloadOption
+	tree   *tree // nil: the file is wanted as it is
 
-	unpack bool // it is an archive, and a directory is wanted
-
-	download *dlmanager.Download                // nil if unpack
-	archive  atomic.Pointer[dlmanager.Download] // nil until something of it is known
-	over     atomic.Bool                        // all below stands
-	path     string                             // where the file is
+	download *dlmanager.Download // nil if it is a tree
+	over     atomic.Bool         // all below stands
+	path     string              // where the file is
 	result   dlmanager.Result
 	err      error
 }
@@ -99,7 +99,10 @@ func checkPlace(urls []string, f *placeFlags, asJSON bool) error {
 
 // newJob works out one argument. Its errors carry the URL, without secrets.
 func newJob(url string, f *placeFlags, unpack bool) (*job, error) {
-	j := &job{url: url, name: f.name, unpack: unpack}
+	j := &job{url: url, name: f.name}
+	if unpack {
+		j.tree = &tree{}
+	}
 	tree, err := dlmanager.TreeName(url)
 	if err != nil {
 		return nil, urlProblem(url, err)
@@ -203,16 +206,12 @@ func (p *plan) setLabels() {
 	}
 }
 
-// progress is how far the job's download is.
-func (j *job) progress() dlmanager.Progress {
-	d := j.download
-	if j.unpack {
-		d = j.archive.Load()
+// subject is what messages about the job begin with.
+func (j *job) subject() string {
+	if j.about != "" {
+		return j.about
 	}
-	if d == nil {
-		return dlmanager.Progress{State: dlmanager.StateQueued, Total: -1}
-	}
-	return d.Progress()
+	return dlmanager.RedactURL(j.url)
 }
 
 // seconds is how long the download took.

@@ -131,7 +131,7 @@ func (b *board) row(j *job, p dlmanager.Progress, now time.Time) row {
 	switch {
 	case p.State == dlmanager.StateAwaiting:
 		r.awaited = p.AwaitedFrom
-	case p.State == dlmanager.StateDone && j.unpack:
+	case p.State == dlmanager.StateDone && j.tree != nil:
 		r.state, r.rate = "unpacking", 0
 	case p.State == dlmanager.StateDone:
 		r.state, r.rate = "placing", 0

@@ -47,7 +47,7 @@ func newRoot(u *ui) *cobra.Command {
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.Flags().Bool("version", false, "print the version")
 	registerConfig(root)
-	root.AddCommand(newGetCommand(u), newExecCommand(u), newBatchCommand(u), newCacheCommand(u), newVersionCommand(), newManCommand())
+	root.AddCommand(newGetCommand(u), newExecCommand(u), newBatchCommand(u), newSyncCommand(u), newCacheCommand(u), newVersionCommand(), newManCommand())
 	root.AddCommand(newTopics(root)...)
 	root.SetHelpCommand(newHelpCommand())
 	return root

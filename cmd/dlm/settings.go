@@ -19,6 +19,8 @@ import (
 var noSettings = map[string]string{
 	"accept-changes": "it is about one call",
 	"adopt":          "nobody's files become cache by a default",
+	"arch":           "it is about one call",
+	"check":          "it is about one call",
 	"checksum":       "it is about one file",
 	"config":         "a config file does not name another",
 	"dry-run":        "it is about one call",
@@ -32,7 +34,9 @@ var noSettings = map[string]string{
 	"mirror":         "it is about one file",
 	"name":           "it is about one file",
 	"older-than":     "it is about one call",
+	"os":             "it is about one call",
 	"output":         "it is about one call",
+	"overwrite":      "nobody's files are replaced by a default",
 	"repair":         "it is about one call",
 	"report":         "it is about one call",
 	"restart":        "it is about one call",
@@ -228,23 +232,29 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// distance counts the letters to insert, delete or replace to make b of a.
+// distance counts the letters to insert, delete, replace, or swap with the next one,
+// to make b of a.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	rows := [3][]int{}
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
 	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := before
-			if a[i] != b[j] {
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row, above, top := rows[i%3], rows[(i+2)%3], rows[(i+1)%3]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := above[j-1]
+			if a[i-1] != b[j-1] {
 				change++
 			}
-			before = row[j+1]
-			row[j+1] = min(change, row[j]+1, before+1)
+			row[j] = min(change, above[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], top[j-2]+1)
+			}
 		}
 	}
-	return row[len(b)]
+	return rows[len(a)%3][len(b)]
 }

@@ -12,7 +12,7 @@ func TestNearestIsASlipAway(t *testing.T) {
 	names := []string{"parallel", "per-host", "rate", "json"}
 	for word, want := range map[string]string{
 		"paralel": "parallel", "Parallel": "parallel", "per_host": "per-host", "perhost": "per-host",
-		"rat": "rate", "jsno": "", "x": "", "": "", "something": "",
+		"rat": "rate", "jsno": "json", "jnso": "", "x": "", "": "", "something": "",
 	} {
 		require.Equal(t, want, nearest(word, names), word)
 	}
@@ -22,7 +22,7 @@ func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"abc", "abc", 0}, {"abc", "xbc", 1}} {
+	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"abc", "abc", 0}, {"abc", "xbc", 1}, {"abc", "acb", 1}, {"abcd", "badc", 2}} {
 		require.Equal(t, c.want, distance(c.a, c.b), "%q, %q", c.a, c.b)
 		require.Equal(t, c.want, distance(c.b, c.a), "%q, %q", c.b, c.a)
 	}

@@ -96,6 +96,12 @@ begins with "dlm: hint: " says what can be done about the line before it.
 dlm batch writes nothing to stdout. What its --report gets (- is stdout) are
 objects with "line", the link's line in the list, before the keys of --json.
 
+dlm sync writes a line for each artifact. Its --json has these keys before the
+others: "artifact" and "version", as the manifest has them; "was", how the
+destination stood ("in place", "missing", "outdated", "changed", "foreign"); and
+"cached", with --check: whether the cache has what is wanted. A table of the same
+goes to stderr. With --check alone stdout is empty.
+
 There are no colours, so NO_COLOR has nothing to switch off.`
 
 // environmentHelp lists the variables of all commands.

@@ -145,7 +145,7 @@ func isSaid(err error) bool {
 	_, fetched := errors.AsType[*fetchError](err)
 	_, signalled := errors.AsType[*stopped](err)
 	_, ended := errors.AsType[*programEnded](err)
-	return fetched || isIncomplete(err) || isLimited(err) || signalled || ended || isBrokenPipe(err)
+	return fetched || isIncomplete(err) || isLimited(err) || isNotInPlace(err) || signalled || ended || isBrokenPipe(err)
 }
 
 // describe puts an error into one line. Many errors name the URL themselves.

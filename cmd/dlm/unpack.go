@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
-	"strconv"
 	"strings"
 
 	"github.com/dlmanager/dlmanager"
-	"github.com/dlmanager/dlmanager/unpack"
 )
 
 // unpackFlags say that archives become directories.
@@ -42,15 +39,6 @@ func (f *unpackFlags) check(p *placeFlags) error {
 	return nil
 }
 
-// nameIn returns what the directory from the archive with the name is called: with
-// other folders dropped it is another one.
-func (f *unpackFlags) nameIn(name string) string {
-	if f.strip.n > 0 {
-		name += "/strip=" + strconv.Itoa(f.strip.n)
-	}
-	return name
-}
-
 // archiveSuffixes are cut from an archive's name to name a directory.
 var archiveSuffixes = []string{".tar", ".tgz", ".tbz2", ".tbz", ".txz", ".tzst", ".zip", ".jar", ".whl"}
 
@@ -70,31 +58,15 @@ func withoutSuffix(base string) string {
 	return base
 }
 
-// unpack gets the directory of a job, and puts a copy where it is wanted.
-func (g *getCommand) unpack(ctx context.Context, m *dlmanager.DownloadManager, j *job, placing chan struct{}) error {
-	opts := append(g.fresh.once(), dlmanager.WithProgress(func(d *dlmanager.Download, _, _ int64) { j.archive.Store(d) }))
-	if g.unpacking.keep {
-		opts = append(opts, dlmanager.WithArchive(j.name))
-	}
-	fill := unpack.Options{Strip: g.unpacking.strip.n}.Fill
-	dir, err := m.GetDir(ctx, j.url, g.unpacking.nameIn(j.name), fill, opts...)
-	if err != nil {
-		if d := j.archive.Load(); d != nil {
-			j.result = d.Result() // what is kept
+// prepare says of each job how its archive is unpacked.
+func (f *unpackFlags) prepare(jobs []*job) {
+	for _, j := range jobs {
+		if j.tree == nil {
+			continue
 		}
-		return err
+		j.tree.Strip, j.tree.name = f.strip.n, treeName(j.name, f.strip.n)
+		if f.keep {
+			j.opts = append(j.opts, dlmanager.WithArchive(j.name))
+		}
 	}
-	defer dir.Close() // nothing was written
-	j.result = dir.Result()
-	if j.target == "" {
-		j.path = dir.Path()
-		return nil
-	}
-	placing <- struct{}{}
-	defer func() { <-placing }()
-	if err := dir.CopyTo(ctx, j.target); err != nil {
-		return err
-	}
-	j.path = j.target
-	return nil
 }
