@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/dlmanager/dlmanager/internal/transfer"
@@ -118,7 +119,18 @@ func (r rewrite) apply(u *url.URL) (to *url.URL, segments int, ok bool) {
 			return nil, 0, false
 		}
 	}
+	if slices.ContainsFunc(decoded[len(prefix):], climbs) {
+		return nil, 0, false
+	}
 	return r.below(raw[len(prefix):], u), len(prefix), true
+}
+
+// climbs reports whether a server that takes a segment apart once more, at an encoded
+// slash, a backslash or a path parameter, may find a dot segment in it. Where that
+// leads nobody can say, so that the segment is below no prefix.
+func climbs(decoded string) bool {
+	parts := strings.FieldsFunc(decoded, func(r rune) bool { return strings.ContainsRune("/\\;", r) })
+	return slices.Contains(parts, "..")
 }
 
 // below returns the URL with the rest of a path, and u's query, at the place that

@@ -26,11 +26,12 @@ func Update(ctx context.Context, fsys afero.Fs, dest string, perm os.FileMode, c
 	if err != nil {
 		return err
 	}
+	keep := false
 	if fi, err := fsys.Stat(dest); err == nil {
-		perm = fi.Mode().Perm()
+		perm, keep = fi.Mode().Perm(), true
 	}
 	for range maxCreateTries {
-		err = updateOnce(ctx, spot, perm, change)
+		err = updateOnce(ctx, spot, perm, keep, change)
 		// On Windows the lock ends before the rename: who got it meanwhile has taken
 		// the partial file away, and what it wrote has to be read.
 		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, errRemoved) {
@@ -40,7 +41,7 @@ func Update(ctx context.Context, fsys afero.Fs, dest string, perm os.FileMode, c
 	return err
 }
 
-func updateOnce(ctx context.Context, spot Spot, perm os.FileMode, change func() ([]byte, error)) error {
+func updateOnce(ctx context.Context, spot Spot, perm os.FileMode, keep bool, change func() ([]byte, error)) error {
 	p, err := awaitPartial(ctx, spot, perm)
 	if err != nil {
 		return err
@@ -52,6 +53,11 @@ func updateOnce(ctx context.Context, spot Spot, perm os.FileMode, change func() 
 	}
 	if _, err := p.WriteAt(content, 0); err != nil {
 		return err
+	}
+	if keep { // also what the umask has taken away
+		if err := spot.fsys.Chmod(p.temp, perm|0o600); err != nil {
+			return err
+		}
 	}
 	return p.Commit(SyncFile)
 }

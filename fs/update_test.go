@@ -67,11 +67,14 @@ func TestAnUpdateThatIsNoneLeavesTheFile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "old", string(text))
 	requireOnly(t, dir, "file")
-	require.NoError(t, Update(t.Context(), afero.NewOsFs(), dest, 0o666, func() ([]byte, error) { return []byte("new"), nil }))
-	if runtime.GOOS != "windows" {
-		fi, err := os.Stat(dest)
-		require.NoError(t, err)
-		assert.Equal(t, os.FileMode(0o600), fi.Mode().Perm(), "its own permissions stay")
+	for _, perm := range []os.FileMode{0o600, 0o662, 0o444} {
+		require.NoError(t, os.Chmod(dest, perm))
+		require.NoError(t, Update(t.Context(), afero.NewOsFs(), dest, 0o666, func() ([]byte, error) { return []byte("new"), nil }))
+		if runtime.GOOS != "windows" {
+			fi, err := os.Stat(dest)
+			require.NoError(t, err)
+			assert.Equal(t, perm, fi.Mode().Perm(), "its own permissions stay")
+		}
 	}
 	require.Error(t, Update(t.Context(), afero.NewOsFs(), dir, 0o666, func() ([]byte, error) { return []byte("x"), nil }))
 }

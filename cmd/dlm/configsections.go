@@ -124,7 +124,7 @@ func (all *sections) addHost(s setting, section hostSection) (err error) {
 		}
 		section.headers[i] = "@" + file
 	}
-	if section.command != nil && strings.ContainsRune(section.command[0], '/') { // else it is looked up in PATH
+	if section.command != nil && strings.ContainsAny(section.command[0], "/"+string(filepath.Separator)) { // else it is looked up in PATH
 		if section.command[0], err = expand(section.command[0], dir); err != nil {
 			return err
 		}

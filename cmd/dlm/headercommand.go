@@ -51,8 +51,13 @@ func (c *headerCommand) run() {
 	cmd.Stdout = &out
 	cmd.WaitDelay = time.Second // what it has started may keep its output open
 	err := cmd.Run()
-	if ctx.Err() != nil {
+	switch {
+	case out.left < 0:
+		err = errTooMuch // and not that the command has noticed
+	case ctx.Err() != nil:
 		err = fmt.Errorf("not done within %s", shortDuration(c.limit))
+	case errors.Is(err, exec.ErrWaitDelay):
+		err = nil // it has ended well; what it has left running adds nothing
 	}
 	if err == nil {
 		c.found, err = headersIn(out.kept.String())
@@ -78,6 +83,8 @@ func headersIn(text string) (http.Header, error) {
 	return found, nil
 }
 
+var errTooMuch = errors.New("it prints too much")
+
 // limitedOutput keeps what is written, and fails when that is too much. The buffer is
 // not embedded: its ReadFrom would step around the limit.
 type limitedOutput struct {
@@ -87,7 +94,7 @@ type limitedOutput struct {
 
 func (o *limitedOutput) Write(b []byte) (int, error) {
 	if o.left -= len(b); o.left < 0 {
-		return 0, errors.New("it prints too much")
+		return 0, errTooMuch
 	}
 	return o.kept.Write(b)
 }

@@ -4,6 +4,11 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +37,7 @@ func TestAHeaderCommandThatFailsTellsNothing(t *testing.T) {
 		"echo s3cret":                       "line 1: not of the form",
 		"":                                  "no header",
 		"echo Host: s3cret":                 "Host is not yours to set",
-		"exec tr '\\0' s </dev/zero":        "broken pipe", // it prints for ever
+		"exec tr '\\0' s </dev/zero":        "it prints too much",
 		"kill -9 $$":                        "signal: killed",
 		"echo X: s3cret; exec 3>&1; exit 1": "exit status 1",
 	} {
@@ -43,6 +48,19 @@ func TestAHeaderCommandThatFailsTellsNothing(t *testing.T) {
 	}
 	_, err := newHeaderCommand([]string{"/no/such/program"}).header(t.Context())
 	require.ErrorContains(t, err, "no such file")
+}
+
+func TestAHeaderCommandMayLeaveSomethingRunning(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	c := shellCommand("echo A: b; sleep 3600 & echo $! >'" + pid + "'")
+	got, err := c.header(t.Context())
+	text, readErr := os.ReadFile(pid)
+	require.NoError(t, readErr)
+	left, readErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, readErr)
+	require.NoError(t, syscall.Kill(left, syscall.SIGKILL))
+	require.NoError(t, err)
+	assert.Equal(t, "b", got.Get("A"))
 }
 
 func TestAHeaderCommandEndsWithItsTime(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/dlmanager/dlmanager"
@@ -27,6 +28,9 @@ func hintFor(err error) string {
 		return program.hint()
 	}
 	if sources, ok := errors.AsType[*dlmanager.SourcesError](err); ok {
+		if !slices.ContainsFunc(sources.Errs, func(err error) bool { return lockHint(err) == "" }) {
+			return lockHint(err) // all of them have something else
+		}
 		if dlmanager.IsTemporary(sources) {
 			return "trying again later may help"
 		}

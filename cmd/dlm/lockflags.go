@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/pflag"
 
@@ -49,7 +50,11 @@ func (f *lockFlags) open() (*dlmanager.LockFile, error) {
 		return nil, fmt.Errorf("%s: %w", lock, err)
 	}
 	if err != nil {
-		return nil, &usageError{text: lock + ": " + err.Error()}
+		wrong := &usageError{text: lock + ": " + err.Error()}
+		if errors.Is(err, os.ErrNotExist) { // else it is made
+			wrong.hint = "without " + given(f.flags, "frozen") + " the first call makes it; commit it then"
+		}
+		return nil, wrong
 	}
 	return file, nil
 }
