@@ -241,6 +241,29 @@ func TestADirectoryIsPlaced(t *testing.T) {
 	assert.Len(t, left, 3, "nothing is left on its way")
 }
 
+func TestWhereADirectoryCannotBePlaced(t *testing.T) {
+	o := testorigin.New(t)
+	m := newManager(t)
+	d, err := m.GetDir(t.Context(), o.Serve("/archive", []byte("program")), "tools", spread)
+	require.NoError(t, err)
+	err = d.CopyTo(t.Context(), filepath.Join(d.Path(), "doc", "copy"))
+	require.ErrorContains(t, err, "into itself")
+	pages, err := os.ReadDir(filepath.Join(d.Path(), "doc"))
+	require.NoError(t, err)
+	assert.Len(t, pages, 10, "nothing is left of it")
+
+	empty := t.TempDir()
+	t.Chdir(empty)
+	err = d.CopyTo(t.Context(), ".")
+	require.ErrorIs(t, err, os.ErrExist)
+	require.ErrorContains(t, err, "working directory")
+	if runtime.GOOS != "windows" {
+		link := filepath.Join(t.TempDir(), "link")
+		require.NoError(t, os.Symlink(empty, link))
+		require.ErrorIs(t, d.CopyTo(t.Context(), link), os.ErrExist)
+	}
+}
+
 func TestDirectoriesNeedTheOperatingSystemsFiles(t *testing.T) {
 	o := testorigin.New(t)
 	m := newManager(t, WithFs(afero.NewMemMapFs()))

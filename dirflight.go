@@ -2,6 +2,7 @@ package dlmanager
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -122,10 +123,20 @@ func (f *dirFlight) run() {
 	defer f.cancel(nil)
 	var result Result
 	var held *Dir
-	var err error
+	err := errFillerExited
+	defer func() { f.end(result, held, err) }()
 	if panicked := guard("making the directory", func() { result, held, err = f.work() }); panicked != nil {
 		err = panicked
 	}
+}
+
+// errFillerExited is the outcome when the filler calls runtime.Goexit, as a failed
+// assertion of a test does.
+var errFillerExited = errors.New("the filler has ended its goroutine (runtime.Goexit): return an error instead")
+
+// end gives the flight's outcome to all who wait for it.
+func (f *dirFlight) end(result Result, held *Dir, err error) {
+	m := f.ask.m
 	m.mu.Lock()
 	m.forgetFlight(f)
 	f.result, f.held, f.err = result, held, err

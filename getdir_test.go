@@ -166,8 +166,9 @@ func TestFillersThatFail(t *testing.T) {
 		is   error
 		text string
 	}{
-		"error": {func(_ context.Context, _ *File, into afero.Fs) error { write(into); return failure }, failure, `fill "tools": my failure`},
-		"panic": {func(_ context.Context, _ *File, into afero.Fs) error { write(into); panic("my panic") }, nil, `fill "tools": filler panicked: my panic`},
+		"error":                {func(_ context.Context, _ *File, into afero.Fs) error { write(into); return failure }, failure, `fill "tools": my failure`},
+		"panic":                {func(_ context.Context, _ *File, into afero.Fs) error { write(into); panic("my panic") }, nil, `fill "tools": filler panicked: my panic`},
+		"end of the goroutine": {func(_ context.Context, _ *File, into afero.Fs) error { write(into); runtime.Goexit(); return nil }, nil, "runtime.Goexit"},
 		"left open": {func(_ context.Context, _ *File, into afero.Fs) error {
 			write(into)
 			if _, err := into.Create("open"); err != nil {

@@ -214,6 +214,9 @@ func (v *verifying) lookInto(ctx context.Context, name string) (f finding, ok bo
 	if ctx.Err() != nil {
 		return finding{}, false
 	}
+	if err != nil {
+		err = fmt.Errorf("directory %q: %w", name, err)
+	}
 	f = finding{name: name, bytes: found.Bytes, err: err}
 	if want := (fs.Survey{Bytes: t.Bytes, Files: t.Files, CRC32C: t.CRC32C}); err == nil && found != want {
 		f.damage = &Damage{Name: name, Path: v.m.dir.TreePath(t), Want: surveyText(want), Got: surveyText(found)}

@@ -31,8 +31,12 @@ func (d *Dir) CopyTree(ctx context.Context, t Tree, dst string, mode SyncMode) (
 		return err
 	}
 	defer from.Close() // read-only: nothing to lose
-	temp, err := os.MkdirTemp(filepath.Dir(dst), "."+key(filepath.Base(dst))+"-*"+partialSuffix)
+	top, err := from.Stat(".")
 	if err != nil {
+		return err
+	}
+	temp := filepath.Join(filepath.Dir(dst), "."+key(filepath.Base(dst))+"-"+randomHex()+partialSuffix)
+	if err := os.Mkdir(temp, top.Mode().Perm()|0o700); err != nil {
 		return err
 	}
 	defer func() {
@@ -45,10 +49,10 @@ func (d *Dir) CopyTree(ctx context.Context, t Tree, dst string, mode SyncMode) (
 		return err
 	}
 	c := treeCopier{ctx: ctx, from: from, to: to}
-	if err := errors.Join(c.run(mode), to.Close()); err != nil {
-		return err
+	if c.temp, err = to.Stat("."); err == nil {
+		err = c.run(mode)
 	}
-	if err := os.Chmod(temp, c.top); err != nil {
+	if err := errors.Join(err, to.Close()); err != nil {
 		return err
 	}
 	if err := place(temp, dst); err != nil {
@@ -62,21 +66,38 @@ func (d *Dir) CopyTree(ctx context.Context, t Tree, dst string, mode SyncMode) (
 
 // isVacant fails if there is something at the path.
 func isVacant(dst string) error {
-	names, err := os.ReadDir(dst)
+	fi, err := os.Lstat(dst)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
-	case err == nil && len(names) == 0:
-		return nil
 	case err != nil:
-		if _, gone := os.Lstat(dst); gone != nil {
-			return err
-		}
+		return err
+	case !fi.IsDir() || !isEmpty(dst):
+		err = errOccupied
+	case isWorkingDir(fi):
+		err = errWorkedIn
+	default:
+		return nil
 	}
-	return &os.PathError{Op: "place directory", Path: dst, Err: errOccupied}
+	return &os.PathError{Op: "place directory", Path: dst, Err: err}
 }
 
-var errOccupied = fmt.Errorf("%w and is not an empty folder: remove it, or give another place", os.ErrExist)
+var (
+	errOccupied = fmt.Errorf("%w and is not an empty folder: remove it, or give another place", os.ErrExist)
+	errWorkedIn = fmt.Errorf("%w and is the working directory, which would be replaced: give another place", os.ErrExist)
+)
+
+func isEmpty(folder string) bool {
+	names, err := os.ReadDir(folder)
+	return err == nil && len(names) == 0
+}
+
+// isWorkingDir reports whether the folder is the one that this program, and as a rule
+// the shell that has started it, works in: both would be left in one that is gone.
+func isWorkingDir(fi os.FileInfo) bool {
+	here, err := os.Stat(".")
+	return err == nil && os.SameFile(fi, here)
+}
 
 // place renames the folder to dst, where an empty folder may be.
 func place(temp, dst string) error {
@@ -107,7 +128,7 @@ func syncFolder(dir string) error {
 type treeCopier struct {
 	ctx      context.Context
 	from, to *os.Root
-	top      os.FileMode // permissions of the folder itself
+	temp     os.FileInfo // the folder that is to
 	folders  []folderTime
 }
 
@@ -148,12 +169,15 @@ func (c *treeCopier) run(mode SyncMode) error {
 	return nil
 }
 
+var errWithin = errors.New("a directory cannot be copied into itself: give a place outside the cache")
+
 func (c *treeCopier) copy(name string, fi os.FileInfo) error {
 	switch {
+	case os.SameFile(fi, c.temp):
+		return errWithin
 	case fi.IsDir():
 		c.folders = append(c.folders, folderTime{name, fi.ModTime()})
 		if name == "." {
-			c.top = fi.Mode().Perm()
 			return nil
 		}
 		return c.to.Mkdir(name, fi.Mode().Perm()|0o700)

@@ -2,7 +2,9 @@ package fs
 
 import (
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,4 +144,75 @@ func TestOfTwoWhoMakeATreeOneWaits(t *testing.T) {
 	require.NoError(t, f.Cancel())
 	assert.Empty(t, treesIn(t, a))
 	landTree(t, b)
+}
+
+func TestLinksThatLeadOutThroughManyLinks(t *testing.T) {
+	if isWindows {
+		t.Skip("links need a privilege")
+	}
+	many := strings.Repeat("here/", 12)
+	for target, refused := range map[string]bool{
+		many + "..":               true,
+		many + "../" + many:       true,
+		many + "missing/../../..": true,
+		many + "absolute":         true,
+		many + "folder/..":        false,
+		many + "missing":          false,
+		"link":                    false, // to itself
+	} {
+		t.Run(target, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o777))
+			require.NoError(t, os.Symlink(".", filepath.Join(dir, "here")))
+			require.NoError(t, os.Symlink(target, filepath.Join(dir, "link")))
+			if strings.HasSuffix(target, "absolute") {
+				require.NoError(t, os.Symlink(os.TempDir(), filepath.Join(dir, "absolute")))
+			}
+			root, err := os.OpenRoot(dir)
+			require.NoError(t, err)
+			defer root.Close()
+			s := surveyor{ctx: t.Context(), root: root, filled: true}
+			err = s.link("link")
+			if refused {
+				require.ErrorContains(t, err, "leads out")
+			} else {
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
+// What a killed process has left is taken off the count with each name of a file that
+// has several, so that each has to be counted first.
+func TestHardLinksOfOneWhoDiedCountAsOften(t *testing.T) {
+	if isWindows {
+		t.Skip("what is open is not removed there")
+	}
+	dir := filepath.Join(t.TempDir(), "cache")
+	d, dead := countedDir(t, dir), countedDir(t, dir)
+	d.Count(Change{Files: 1, Bytes: 1000})
+	stamp, err := dead.TreeSpot("tools").Create(0o666, nil)
+	require.NoError(t, err)
+	f, err := dead.BeginTree("tools", stamp)
+	require.NoError(t, err)
+	reserved := int64(0)
+	into := f.Gate(func(total int64) error {
+		dead.Count(Change{Reserved: total - reserved})
+		reserved = total
+		return nil
+	}, func(int64) bool { return false })
+	require.NoError(t, afero.WriteFile(into, "file", make([]byte, 100), 0o666))
+	for _, name := range []string{"a", "b", "c"} {
+		require.NoError(t, into.(*gate).LinkIfPossible("file", name))
+	}
+	s, err := f.Survey(t.Context(), SyncNone)
+	require.NoError(t, err)
+	assert.Equal(t, reserved, s.Bytes)
+
+	f.stamp.unlock() // as the kernel does when the process dies
+	require.NoError(t, dead.counter.alive.Close())
+	d.counter.swept = time.Time{}
+	d.tidyFreeTree(path.Base(f.id))
+	assert.EqualValues(t, 1000, d.Usage().All())
+	assert.Empty(t, treesIn(t, d))
 }

@@ -185,11 +185,17 @@ func (g *gate) ReadlinkIfPossible(name string) (string, error) {
 	return g.root.Readlink(filepath.FromSlash(inside(name)))
 }
 
-// LinkIfPossible makes name a hard link to the file called target in the tree.
+// LinkIfPossible makes name a hard link to the file called target in the tree. It
+// counts as a file of its own, as it does for who goes along the tree to add it up.
 func (g *gate) LinkIfPossible(target, name string) error {
-	return g.change(func() error {
-		return g.root.Link(filepath.FromSlash(inside(target)), filepath.FromSlash(inside(name)))
-	})
+	fi, _, err := g.rootFs.LstatIfPossible(inside(target))
+	if err != nil {
+		return err
+	}
+	if err := g.take(fi.Size()); err != nil {
+		return &os.LinkError{Op: "link", Old: target, New: name, Err: err}
+	}
+	return g.root.Link(filepath.FromSlash(inside(target)), filepath.FromSlash(inside(name)))
 }
 
 // change does what changes the tree without making its files larger.

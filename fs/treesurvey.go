@@ -8,7 +8,9 @@ import (
 	"hash/crc32"
 	iofs "io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -126,10 +128,43 @@ func (s *surveyor) link(name string) error {
 		return nil
 	}
 	_, err = s.root.Stat(name)
-	if err == nil || errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
+	if err == nil || errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil
+	}
+	if errors.Is(err, syscall.ELOOP) && !s.leadsOut(name) {
 		return nil
 	}
 	return fmt.Errorf("%s is a link to %s, which leads out of the directory, or cannot be followed: %w", quoted(name), quoted(target), err)
+}
+
+// mostHops is how many links of one path somebody may follow: 40 on Linux, 32 on
+// macOS, 63 on Windows. Who goes through more has lost his way, and gets nowhere.
+const mostHops = 64
+
+// leadsOut goes where the link leads, part by part, as a kernel does: os.Root gives up
+// after 8 links, when nobody can tell yet where the rest of the path is going to lead.
+func (s *surveyor) leadsOut(link string) bool {
+	at, rest := ".", strings.Split(link, "/")
+	for hops := 0; len(rest) > 0 && hops <= mostHops; {
+		part := rest[0]
+		rest = rest[1:]
+		if part == ".." && at == "." {
+			return true
+		}
+		next := path.Join(at, part) // also if that is "", "." or ".."
+		target, err := s.root.Readlink(next)
+		if err != nil { // it is no link
+			at = next
+			continue
+		}
+		hops++
+		target = filepath.ToSlash(target)
+		if path.IsAbs(target) || filepath.VolumeName(target) != "" {
+			return true
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return false
 }
 
 // manyFlushes is from how many files on the whole file system is flushed instead of
