@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -35,7 +36,9 @@ func (d *Dir) CopyTree(ctx context.Context, t Tree, dst string, mode SyncMode) (
 	if err != nil {
 		return err
 	}
-	temp := filepath.Join(filepath.Dir(dst), "."+key(filepath.Base(dst))+"-"+randomHex()+partialSuffix)
+	prefix := "." + key(filepath.Base(dst)) + "-"
+	sweepCopies(filepath.Dir(dst), prefix)
+	temp := filepath.Join(filepath.Dir(dst), prefix+randomHex()+partialSuffix)
 	if err := os.Mkdir(temp, top.Mode().Perm()|0o700); err != nil {
 		return err
 	}
@@ -62,6 +65,23 @@ func (d *Dir) CopyTree(ctx context.Context, t Tree, dst string, mode SyncMode) (
 		return syncFolder(filepath.Dir(dst))
 	}
 	return nil
+}
+
+// copyAge is how old a copy of a tree is that nobody can be making any more.
+const copyAge = 24 * time.Hour
+
+// sweepCopies removes what killed processes have left of copies: each may be as large as
+// the tree.
+func sweepCopies(dir, prefix string) {
+	entries, _ := os.ReadDir(dir) // the next one tries again
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) || !strings.HasSuffix(e.Name(), partialSuffix) {
+			continue
+		}
+		if fi, err := e.Info(); err == nil && time.Since(fi.ModTime()) > copyAge {
+			_ = os.RemoveAll(filepath.Join(dir, e.Name())) // the next one tries again
+		}
+	}
 }
 
 // isVacant fails if there is something at the path.
