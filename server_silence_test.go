@@ -83,13 +83,13 @@ func TestServerDripsTooSlowly(t *testing.T) {
 	// patience ends it, and what the file is not is not there.
 	o := testorigin.New(t)
 	m := newManager(t, WithStrategy(Once{}))
-	d := m.Download(o.ServeSize("/file", small, testorigin.Drip(1, nil)), "file")
 	first := make(chan struct{})
-	d.SetProgress(func(_ *Download, current, _ int64) {
-		if current == 1 {
-			close(first)
-		}
-	})
+	d := m.Download(o.ServeSize("/file", small, testorigin.Drip(1, nil)), "file",
+		WithProgress(func(_ *Download, current, _ int64) {
+			if current == 1 {
+				close(first)
+			}
+		}))
 	<-first
 	d.Cancel()
 	require.ErrorIs(t, d.Wait(), ErrCanceled)
