@@ -117,14 +117,14 @@ func TestRoomIsMadeBeforeBytesAreWritten(t *testing.T) {
 			}
 			assert.EqualValues(t, 10_000, m.limit.Usage().Bytes)
 			gate := make(chan struct{})
-			d := m.Download(o.ServeSize("/new", 5000, append(opts, testorigin.GateAfter(10, gate))...), "new")
 			arrived := make(chan struct{})
 			var once sync.Once
-			d.SetProgress(func(_ *Download, current, _ int64) {
+			url := o.ServeSize("/new", 5000, append(opts, testorigin.GateAfter(10, gate))...)
+			d := m.Download(url, "new", WithProgress(func(_ *Download, current, _ int64) {
 				if current > 0 {
 					once.Do(func() { close(arrived) })
 				}
-			})
+			}))
 			<-arrived
 			u := m.limit.Usage()
 			assert.LessOrEqual(t, u.Bytes+u.Reserved, u.Limit)
