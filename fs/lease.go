@@ -114,16 +114,7 @@ func (d *Dir) Evict(name string) error {
 		return err
 	}
 	defer f.Close() // read-only; it ends the lock
-	switch locked, err := tryLock(f); {
-	case errors.Is(err, errNoLocks): // then nobody has one
-	case err != nil:
-		return err
-	case !locked:
-		return ErrLeased
-	}
-	if err := leadsTo(d.fsys, name, f); errors.Is(err, errLost) {
-		return ErrLeased // by whoever has just replaced it
-	} else if err != nil {
+	if err := lockUnleased(d.fsys, name, f); err != nil {
 		return err
 	}
 	fi, err := f.Stat()
@@ -155,4 +146,22 @@ func (d *Dir) removed(name string) {
 	d.forget(name)
 	for dir := path.Dir(name); dir != "." && d.removeEmpty(dir); dir = path.Dir(dir) {
 	}
+}
+
+// lockUnleased locks the open file, which has to be called name still, so that
+// nobody leases it. ErrLeased: somebody has.
+func lockUnleased(fsys afero.Fs, name string, f afero.File) error {
+	switch locked, err := tryLock(f); {
+	case errors.Is(err, errNoLocks): // then nobody has one
+	case err != nil:
+		return err
+	case !locked:
+		return ErrLeased
+	}
+	if err := leadsTo(fsys, name, f); errors.Is(err, errLost) {
+		return ErrLeased // by whoever has just replaced it
+	} else if err != nil {
+		return err
+	}
+	return nil
 }

@@ -45,16 +45,7 @@ func (d *Dir) EvictTree(id string) error {
 		return err
 	}
 	defer f.Close() // read-only; it ends the lock
-	switch locked, err := tryLock(f); {
-	case errors.Is(err, errNoLocks): // then nobody has one
-	case err != nil:
-		return err
-	case !locked:
-		return ErrLeased
-	}
-	if err := leadsTo(d.fsys, name, f); errors.Is(err, errLost) {
-		return ErrLeased // by whoever has just replaced it
-	} else if err != nil {
+	if err := lockUnleased(d.fsys, name, f); err != nil {
 		return err
 	}
 	t, err := readStamp(id, f)
