@@ -270,8 +270,11 @@ func (m *DownloadManager) left(d *Download) {
 // taken is the opposite of left: what the partial file needs counts as reserved
 // from now on.
 func (m *DownloadManager) taken(d *Download, partial *fs.Partial) {
-	m.limit.forget(m.shelf, m.dir.Leftover(d.name).Name)
-	if size, _, err := partial.Stat(); err == nil && partial.Adopted() && size > 0 {
+	m.limit.forget(m.shelf, fs.LeftoverName(d.name))
+	if !partial.Adopted() {
+		return
+	}
+	if size, _, err := partial.Stat(); err == nil && size > 0 {
 		m.dir.Count(fs.Change{Bytes: -size, Reserved: size})
 		d.counted = size
 	}

@@ -219,6 +219,9 @@ func (d *Dir) Spot(name string) (Spot, error) {
 // refuseLinks fails if a part of the folder's path is a link: it may lead to the
 // cache's own files.
 func (d *Dir) refuseLinks(folder string) error {
+	if own, ok := d.fsys.(rootFs); ok && own.home.isPlainPath(folder) {
+		return nil
+	}
 	for ; folder != "."; folder = path.Dir(folder) {
 		if fi, err := Lstat(d.fsys, folder); err == nil && fi.Mode()&os.ModeSymlink != 0 {
 			return &os.PathError{Op: "create", Path: d.Path(folder), Err: errIsLink}

@@ -138,7 +138,7 @@ func (f *openFolder) chtimes(base string, atime, mtime time.Time) error {
 	})
 }
 
-// renameOut gives a file a name directly in the root.
+// renameOut gives a file a name below the root, outside the folder.
 func (f *openFolder) renameOut(base, to string) error {
 	return f.with(func() error { return f.renameTo(base, to) })
 }

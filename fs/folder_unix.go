@@ -4,6 +4,7 @@ package fs
 
 import (
 	"os"
+	"path"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,9 +37,18 @@ func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
 }
 
 func (f *openFolder) renameTo(base, to string) error {
-	err := at(f.dir, func(dir int) error {
-		return at(f.home, func(home int) error { return unix.Renameat(dir, base, home, to) })
-	})
+	folder, name := path.Split(to)
+	done, err := true, error(nil)
+	if folder == "" {
+		err = at(f.dir, func(dir int) error {
+			return at(f.home, func(home int) error { return unix.Renameat(dir, base, home, name) })
+		})
+	} else {
+		done, err = renameBelow(f.dir, base, f.home, folder, name)
+	}
+	if !done {
+		return f.root.Rename(f.name+"/"+base, to)
+	}
 	if err != nil {
 		return &os.LinkError{Op: "renameat", Old: f.name + "/" + base, New: to, Err: err}
 	}

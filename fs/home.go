@@ -41,6 +41,16 @@ func (h *homeFolder) stat(name string) (info Info, done bool, err error) {
 	return statTop(dir, name)
 }
 
+// isPlainPath reports whether the name leads to a folder without any link on the way,
+// if that takes less than a look at each one.
+func (h *homeFolder) isPlainPath(name string) bool {
+	if h == nil || !strings.Contains(name, "/") {
+		return false
+	}
+	dir := h.open()
+	return dir != nil && isPlainPath(dir, name)
+}
+
 func (h *homeFolder) close() error {
 	if h == nil {
 		return nil

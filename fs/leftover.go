@@ -26,12 +26,15 @@ type Leftover struct {
 
 // Leftover returns the partial file of name as it lies there.
 func (d *Dir) Leftover(name string) Leftover {
-	l := Leftover{Name: path.Join(partialDir, key(name)+partialSuffix)}
+	l := Leftover{Name: LeftoverName(name)}
 	if fi, err := Lstat(d.fsys, l.Name); err == nil {
 		l.Size, l.Written = fi.Size(), fi.ModTime()
 	}
 	return l
 }
+
+// LeftoverName returns the Name that the Leftover of the file called name has.
+func LeftoverName(name string) string { return path.Join(partialDir, key(name)+partialSuffix) }
 
 // IsLeftover reports whether the name is a Leftover's, not a finished file's.
 func IsLeftover(name string) bool { return strings.HasPrefix(name, partialDir+"/") }

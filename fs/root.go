@@ -3,7 +3,6 @@ package fs
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/afero"
@@ -69,7 +68,7 @@ func (r rootFs) Remove(name string) error {
 func (r rootFs) RemoveAll(name string) error { return r.root.RemoveAll(filepath.FromSlash(name)) }
 
 func (r rootFs) Rename(from, to string) error {
-	if base, ok := r.partials.has(from); ok && !strings.Contains(to, "/") {
+	if base, ok := r.partials.has(from); ok {
 		return r.partials.renameOut(base, to)
 	}
 	return r.root.Rename(filepath.FromSlash(from), filepath.FromSlash(to))

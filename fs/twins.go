@@ -58,7 +58,7 @@ func (t *twins) lookup(ctx context.Context, folder, base string) ([]string, erro
 		return nil, err
 	}
 	exact := path.Join(folder, base)
-	if _, err := Lstat(t.dir.fsys, exact); err == nil && count == 1 && !t.dir.caseless {
+	if count == 1 && !t.dir.caseless && t.isThere(exact) {
 		return []string{exact}, nil // the one there is: no need to list the folder
 	}
 	var same []string
@@ -69,6 +69,19 @@ func (t *twins) lookup(ctx context.Context, folder, base string) ([]string, erro
 		return nil
 	})
 	return same, err
+}
+
+// isThere reports whether there is something of this very name. A folder that was
+// listed under it is not looked at again.
+func (t *twins) isThere(name string) bool {
+	t.mu.Lock()
+	_, listed := t.folders[name]
+	t.mu.Unlock()
+	if listed {
+		return true
+	}
+	_, err := Lstat(t.dir.fsys, name)
+	return err == nil
 }
 
 // count returns how many names in the folder fold to folded, as far as is known.
