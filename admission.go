@@ -205,12 +205,18 @@ func (m *DownloadManager) refuseTwin(ctx context.Context, d *Download) error {
 	return nil
 }
 
-func (m *DownloadManager) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
+func (m *DownloadManager) create(ctx context.Context, d *Download, c claim) (*fs.Partial, *fs.Info, error) {
 	spot, err := m.spot(d)
 	if err != nil {
 		return nil, nil, err
 	}
 	partial, err := c.create(spot, d.cfg.mode)
+	if errors.Is(err, fs.ErrHeld) && !m.house.isTidied() { // it may be us who look at it
+		if err := m.house.awaitTidied(ctx); err != nil {
+			return nil, nil, err
+		}
+		partial, err = c.create(spot, d.cfg.mode)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,7 +22,7 @@ func (a *alone) admit(ctx context.Context, _ *Download) (func(), *fs.Info, error
 
 func (a *alone) holdOff(string, time.Time) {}
 
-func (a *alone) create(d *Download, c claim) (*fs.Partial, *fs.Info, error) {
+func (a *alone) create(_ context.Context, d *Download, c claim) (*fs.Partial, *fs.Info, error) {
 	spot, err := a.spot(d)
 	if err != nil {
 		return nil, nil, err

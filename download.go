@@ -72,7 +72,7 @@ type site interface {
 	// create makes the partial file, locked, or takes over the one that was left.
 	// It returns the file instead if that is there by now, and fs.ErrHeld while
 	// somebody else fetches it.
-	create(d *Download, c claim) (*fs.Partial, *fs.Info, error)
+	create(ctx context.Context, d *Download, c claim) (*fs.Partial, *fs.Info, error)
 	// spot is where the partial file lies.
 	spot(d *Download) (fs.Spot, error)
 	// present describes the file that has the destination's name; nil: none.

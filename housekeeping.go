@@ -180,6 +180,16 @@ func (h *housekeeping) report(what string, err error) {
 	}
 }
 
+// isTidied reports whether no partial file that somebody left is looked at any more.
+func (h *housekeeping) isTidied() bool {
+	select {
+	case <-h.tidied:
+		return true
+	default:
+		return false
+	}
+}
+
 // awaitTidied waits until no partial file that somebody left is being looked at,
 // which takes a lock on it.
 func (h *housekeeping) awaitTidied(ctx context.Context) error {

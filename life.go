@@ -196,7 +196,7 @@ func (l *life) claimPartial() (*fs.Partial, *fs.Info, error) {
 		l.kept, ok = r.keptOf(size, fs.BootID())
 		return ok
 	}
-	return l.site.create(l.Download, l.claim)
+	return l.site.create(l.ctx, l.Download, l.claim)
 }
 
 // hold takes over a partial file, with what can be gone on from.

@@ -48,7 +48,8 @@ type Partial struct {
 	temp, final string
 	perm        os.FileMode
 	file        afero.File // for writing; nil once closed
-	lock        afero.File // the separate, read-only descriptor that holds the lock; nil without locks
+	lock        afero.File // the descriptor that holds the lock; nil without locks
+	both        bool       // file and lock are one
 	note        *note      // nil: none can be kept
 	adopted     bool       // it was there
 	replaces    bool       // final may be a file of the cache that somebody is evicting
@@ -63,26 +64,32 @@ var errRemoved = errors.New("somebody removed the partial file while it was bein
 // errLost says that a cleaner was faster: it removed the new, not yet locked file.
 var errLost = errors.New("partial file removed before it was locked")
 
-// create makes the file, takes the lock through a read-only descriptor, and
-// opens the one for writing. A waiter or a lock holder with a descriptor open
-// for writing would make the landed program fail with ETXTBSY (execve(2)).
+// create makes the file and takes the lock. The lock of what is going to be a
+// program is on a descriptor of its own, which is read-only: a waiter or a lock
+// holder with one open for writing would make the landed program fail with ETXTBSY
+// (execve(2)).
 func (p *Partial) create() error {
-	lock, err := p.fsys.OpenFile(p.temp, os.O_RDONLY|os.O_CREATE|os.O_EXCL, p.perm|0o600)
+	p.both = sharesDescriptor && p.perm&0o111 == 0
+	flag := os.O_RDONLY
+	if p.both {
+		flag = os.O_RDWR
+	}
+	lock, err := p.fsys.OpenFile(p.temp, flag|os.O_CREATE|os.O_EXCL, p.perm|0o600)
 	if err != nil {
 		return err
 	}
+	p.lock = lock
 	locked, err := tryLock(lock)
 	switch {
 	case errors.Is(err, errNoLocks):
+		p.lock, p.both = nil, false
 		err = lock.Close()
-		lock = nil
 	case err == nil && (!locked || unlinked(lock)):
 		err = errLost
 	}
 	if err == nil {
-		p.file, err = p.fsys.OpenFile(p.temp, os.O_WRONLY, 0)
+		err = p.openForWriting()
 	}
-	p.lock = lock
 	if err == nil {
 		return nil
 	}
@@ -90,6 +97,15 @@ func (p *Partial) create() error {
 		_ = p.fsys.Remove(p.temp) // err says more than a second error would
 	}
 	p.unlock()
+	return err
+}
+
+func (p *Partial) openForWriting() (err error) {
+	if p.both {
+		p.file = p.lock
+		return nil
+	}
+	p.file, err = p.fsys.OpenFile(p.temp, os.O_WRONLY, 0)
 	return err
 }
 
@@ -313,13 +329,36 @@ func (p *Partial) TakeLease() afero.File {
 	return f
 }
 
-// share turns the lock into a lease on the committed file.
+// share turns the lock into a lease on the committed file. The lease is on a
+// read-only descriptor: the file may become a program while it is leased.
 func (p *Partial) share() bool {
 	if p.lock == nil {
 		return false
 	}
-	shared, err := tryLockShared(p.lock)
-	return shared && err == nil
+	if shared, err := tryLockShared(p.lock); !shared || err != nil || !p.both {
+		return shared && err == nil
+	}
+	lease, err := p.fsys.OpenFile(p.final, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return false
+	}
+	if shared, err := tryLockShared(lease); !shared || err != nil || !isSame(lease, p.lock) {
+		_ = lease.Close() // read-only: nothing to lose
+		return false
+	}
+	p.unlock()
+	p.lock = lease
+	return true
+}
+
+// isSame reports whether both are open on one file.
+func isSame(a, b afero.File) bool {
+	fa, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	fb, err := b.Stat()
+	return err == nil && os.SameFile(fa, fb)
 }
 
 // SyncName flushes the folder of a committed file, so that its name outlasts a
@@ -437,12 +476,17 @@ func (p *Partial) end() bool {
 	return first
 }
 
+// close ends the writing, and returns what the file system could not store, which
+// some say only then.
 func (p *Partial) close() error {
 	if p.file == nil {
 		return nil
 	}
 	f := p.file
 	p.file = nil
+	if p.both { // the lock is still needed
+		return closeCopy(f)
+	}
 	return f.Close()
 }
 
@@ -450,7 +494,7 @@ func (p *Partial) unlock() {
 	if p.lock == nil {
 		return
 	}
-	_ = p.lock.Close() // read-only; closing it ends the lock
+	_ = p.lock.Close() // nothing was written through it since close; this ends the lock
 	p.lock = nil
 }
 
