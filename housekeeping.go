@@ -76,12 +76,22 @@ func (h *housekeeping) serve(ctx context.Context) {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
+	var again <-chan time.Time
+	trim := func() {
+		deferred, err := h.m.limit.trimLow(ctx)
+		h.report("evict", err)
+		if again = nil; deferred {
+			again = time.After(trimAgain)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.m.limit.wake:
-			h.report("evict", h.m.limit.trimLow(ctx))
+			trim()
+		case <-again:
+			trim()
 		case <-tick:
 			h.evict(ctx)
 		case <-list.C:
@@ -96,6 +106,10 @@ func (h *housekeeping) serve(ctx context.Context) {
 // million files that takes some seconds of each hour, and what is missed meanwhile is
 // noticed when it is asked for or its turn to go comes.
 const listEvery = time.Hour
+
+// trimAgain is when eviction in the background goes on that has to look for what other
+// processes have added, and has just done so.
+const trimAgain = time.Second
 
 // ageInterval is how often files are gone through for their age: often enough
 // that none outstays its time by much, and not all the time.

@@ -297,7 +297,7 @@ func (e *pass) unlisted() *limitDir {
 		case e.listed[d]: // once a pass is enough
 		case !known && d.common[0].usage().Changes > 0, // the count was lost
 			pressing && !d.listing.done, short && d.outdated(f):
-			if d.mayList(now) {
+			if e.mode.relist || d.mayList(now) {
 				return d
 			}
 			e.deferred = e.deferred || f == nil

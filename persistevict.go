@@ -23,6 +23,7 @@ const retryLeased = 5 * time.Second
 type passMode struct {
 	recount     bool  // look at every file first
 	retryFailed bool  // try at once again what could not be removed before
+	relist      bool  // look for what others have added however short ago the last look was
 	noGrace     bool  // evict also what was used within the grace time
 	aged        bool  // evict what is too old, too
 	low         bool  // go on to the low-water mark

@@ -180,14 +180,15 @@ func (p *PersistLimit) RemoveOldFiles() ([]Removed, error) {
 // trim is RemoveOldFiles without the look at every file. With aged, what is too
 // old goes, too.
 func (p *PersistLimit) trim(ctx context.Context, aged bool) ([]Removed, error) {
-	return p.evictNow(ctx, passMode{retryFailed: true, aged: aged && p.cfg.maxAge > 0})
+	return p.evictNow(ctx, passMode{retryFailed: true, relist: true, aged: aged && p.cfg.maxAge > 0})
 }
 
-// trimLow evicts in the background, down to the low-water mark.
-func (p *PersistLimit) trimLow(ctx context.Context) error {
+// trimLow evicts in the background, down to the low-water mark. It reports whether
+// there may be more to evict, for which it is too early to look.
+func (p *PersistLimit) trimLow(ctx context.Context) (again bool, err error) {
 	e, err := p.evict(ctx, passMode{low: true})
 	p.warn(e)
-	return err
+	return e != nil && e.deferred, err
 }
 
 func (p *PersistLimit) evictNow(ctx context.Context, mode passMode) ([]Removed, error) {
