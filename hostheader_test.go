@@ -150,7 +150,7 @@ func TestAHostsHeaderIsNowhereToBeSeen(t *testing.T) {
 	echo := o.Serve("/echo", nil, testorigin.Status(400, "you sent "+hostSecret), testorigin.ContentType("text/plain"))
 	dir := filepath.Join(t.TempDir(), "cache")
 	var log bytes.Buffer
-	m, err := NewDownloadManager(dir, hostHeaderFor(o), WithStrategy(Once{}),
+	m, err := NewDownloadManager(dir, hostHeaderFor(o), WithStrategy(Once{}), WithConnections(1),
 		WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	require.NoError(t, err)
 	require.Error(t, m.Download(url, "file").Wait(), "it leaves a record")

@@ -223,7 +223,7 @@ func TestWithAChecksumAPartWithoutValidatorsIsGoneOnFrom(t *testing.T) {
 				testorigin.All(testorigin.Body([]byte(first)), testorigin.CutAfter(2*mib)),
 				testorigin.All(testorigin.Body([]byte(content)), c.then)))
 			dir := filepath.Join(t.TempDir(), "cache")
-			m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithChecksum(sha256Of(content)))
+			m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithConnections(1), WithChecksum(sha256Of(content)))
 			require.NoError(t, err)
 			require.Error(t, m.Download(url, "file").Wait())
 			require.NoError(t, m.Close())
@@ -399,7 +399,7 @@ func TestPartsThatOnlyADigestJoinsAreNotGoneOnFromWithoutOne(t *testing.T) {
 		testorigin.All(testorigin.Body([]byte(a)), testorigin.ETag(`"v1"`))))
 	dir := filepath.Join(t.TempDir(), "cache")
 	for range 2 {
-		m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithChecksum(sha256Of(a)))
+		m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithConnections(1), WithChecksum(sha256Of(a)))
 		require.NoError(t, err)
 		require.Error(t, m.Download(url, "file").Wait())
 		require.NoError(t, m.Close())

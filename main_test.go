@@ -34,10 +34,11 @@ func newManager(t testing.TB, opts ...Option) *DownloadManager {
 }
 
 // managerAt returns a manager of dir that the test closes; then nothing on its
-// way may be left in it. It tries once, unless opts say otherwise.
+// way may be left in it. It tries once, over one connection, which a slow machine may
+// take for a slow line otherwise, unless opts say otherwise.
 func managerAt(t testing.TB, dir string, opts ...Option) *DownloadManager {
 	t.Helper()
-	m, err := NewDownloadManager(dir, append([]Option{WithStrategy(Once{})}, opts...)...)
+	m, err := NewDownloadManager(dir, append([]Option{WithStrategy(Once{}), WithConnections(1)}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, m.Close())

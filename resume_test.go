@@ -47,7 +47,7 @@ func leaveHalf(t testing.TB, then ...testorigin.Option) (o *testorigin.Origin, u
 	o = testorigin.New(t)
 	url = o.ServeSize("/file", 4*mib, tagged, testorigin.Sequence(testorigin.CutAfter(2*mib), testorigin.All(then...)))
 	dir = filepath.Join(t.TempDir(), "cache")
-	m, err := NewDownloadManager(dir, WithStrategy(Once{}))
+	m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithConnections(1))
 	require.NoError(t, err)
 	require.Error(t, m.Download(url, "file").Wait())
 	require.NoError(t, m.Close())
@@ -95,7 +95,7 @@ func TestWhatAnEarlierDownloadLeftIsGoneOnFrom(t *testing.T) {
 			o := testorigin.New(t)
 			url := o.ServeSize("/file", 4*mib, tagged, testorigin.Sequence(c.first, testorigin.OK()))
 			dir := filepath.Join(t.TempDir(), "cache")
-			m, err := NewDownloadManager(dir, WithStrategy(Once{}))
+			m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithConnections(1))
 			require.NoError(t, err)
 			c.end(t, m, url)
 			require.NoError(t, m.Close())
@@ -129,7 +129,7 @@ func TestAStandAloneDownloadIsGoneOnFrom(t *testing.T) {
 
 func TestAnUnfinishedDownloadSurvivesFailuresBeforeTheFirstByte(t *testing.T) {
 	_, url, dir := leaveHalf(t, testorigin.Sequence(testorigin.OK(), testorigin.Status(503, ""), testorigin.OK()))
-	m, err := NewDownloadManager(dir, WithStrategy(Once{}))
+	m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithConnections(1))
 	require.NoError(t, err)
 	require.Error(t, m.Download(url, "file").Wait())
 	require.NoError(t, m.Close())
