@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type counter struct {
 	file    afero.File // nil: not open yet
 	alive   afero.File // nil: nothing was reserved yet
 	buf     []byte
+	size    int         // of the ledger in the file, as it was seen last; 0: not known
 	last    ledger      // as it was seen last, with what is late
 	mine    claimed     // what this Dir has reserved
 	noted   claimed     // the same as it stands in the file, with what is reserved ahead
@@ -178,18 +180,21 @@ func (c *counter) rise() {
 }
 
 func (c *counter) readFile() (ledger, bool) {
-	if cap(c.buf) == 0 {
-		c.buf = make([]byte, 0, 4096)
+	if c.size == 0 {
+		c.size = 4096
 	}
-	b := c.buf[:cap(c.buf)]
+	c.buf = slices.Grow(c.buf[:0], c.size)
+	b := c.buf[:c.size]
 	n, err := c.file.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return ledger{}, false
 	}
-	if size := ledgerSize(b[:n]); size > n && n == len(b) {
-		c.buf = make([]byte, 0, size)
+	size := ledgerSize(b[:n])
+	if size > n && n == len(b) {
+		c.size = size
 		return c.readFile()
 	}
+	c.size = size // to read more takes a second call, which finds the end
 	return decodeLedger(b[:n])
 }
 
@@ -202,6 +207,7 @@ func (c *counter) store(l *ledger, ahead int64) error {
 	}
 	l.put(noted)
 	c.buf = l.encode(c.buf[:0])
+	c.size = len(c.buf)
 	l.put(c.mine)
 	_, err := c.file.WriteAt(c.buf, 0)
 	if err == nil {
