@@ -50,3 +50,43 @@ func TestALookSeesWhatTheRootSees(t *testing.T) {
 	_, err := lookUp(d.fsys, "top")
 	assert.Error(t, err, "a closed directory shows nothing")
 }
+
+func TestARenameLeadsWhereTheRootLeads(t *testing.T) {
+	base := t.TempDir()
+	outside := filepath.Join(base, "outside")
+	require.NoError(t, os.Mkdir(outside, 0o777))
+	d := countedDir(t, filepath.Join(base, "cache"))
+	require.NoError(t, os.MkdirAll(d.Path("a/b"), 0o777))
+	require.NoError(t, os.WriteFile(d.Path("file"), nil, 0o666))
+	for link, to := range map[string]string{"out": outside, "a/out": outside, "a/in": "b", "a/up": "../.."} {
+		if err := os.Symlink(to, d.Path(link)); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, to := range []string{
+		"top", "a/new", "a/b/new", "a/in/linked", "none/new", "a/none/new", "a/out/new", "out/new", "a/up/outside/new",
+		"file/new", "a/b", "a",
+	} {
+		temp := partialDir + "/x" + partialSuffix
+		land := func(rename func(from, to string) error) (where string, err error) {
+			require.NoError(t, os.WriteFile(d.Path(temp), []byte("x"), 0o666))
+			err = rename(temp, to)
+			if err != nil {
+				require.FileExists(t, d.Path(temp), to)
+				return "", err
+			}
+			real, evalErr := filepath.EvalSymlinks(d.Path(to))
+			require.NoError(t, evalErr)
+			require.NoError(t, os.Remove(real))
+			return real, nil
+		}
+		want, rootErr := land(d.root.Rename)
+		got, err := land(d.fsys.Rename)
+		assert.Equal(t, want, got, to)
+		assert.Equal(t, rootErr == nil, err == nil, "%s: %v, %v", to, rootErr, err)
+		assert.Equal(t, os.IsNotExist(rootErr), os.IsNotExist(err), "%s: %v, %v", to, rootErr, err)
+	}
+	left, err := os.ReadDir(outside)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
