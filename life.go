@@ -68,6 +68,7 @@ type life struct {
 
 // live runs the download from its start to its outcome.
 func (d *Download) live() {
+	growStack(0) // here, where there is nothing on it
 	ctx, abort := context.WithCancelCause(context.Background())
 	defer abort(nil)
 	d.mu.Lock()
