@@ -201,7 +201,7 @@ func (l *life) remember(e fs.Entry, known bool, c *check) {
 			return // nothing says what the file is
 		}
 		e = fs.Entry{
-			Name: l.name, Identity: identity(l.url), URL: RedactURL(l.raw), Size: l.there.Size,
+			Name: l.name, Identity: identity(l.url), URL: transfer.Redact(l.url), Size: l.there.Size,
 			ModTime: l.there.ModTime, Fetched: l.there.ModTime, Digests: e.Digests,
 		}
 	}
