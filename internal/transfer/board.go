@@ -16,7 +16,7 @@ import (
 type board struct {
 	sink   Sink
 	tap    Tap
-	cancel context.CancelCauseFunc // ends all lines
+	cancel context.CancelCauseFunc // ends all lines; set before there are several
 
 	mu      sync.Mutex // guards all below; held while Stored is called
 	result  Result     // what is stored
