@@ -63,7 +63,8 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 		return nil, nil
 	}
 	d.suspect = condition == fs.Suspect
-	return &info, m.use(d, info)
+	found := info // what is not there takes no memory
+	return &found, m.use(d, info)
 }
 
 // use records the use of the file that the download found.
