@@ -68,7 +68,6 @@ type life struct {
 
 // live runs the download from its start to its outcome.
 func (d *Download) live() {
-	growStack(0) // here, where there is nothing on it
 	ctx, abort := context.WithCancelCause(context.Background())
 	defer abort(nil)
 	d.mu.Lock()
@@ -168,6 +167,7 @@ func (d *Download) found(info fs.Info, e fs.Entry, known bool) (Result, error) {
 
 // create → transfer, await (somebody else fetches the file), examine, or failed.
 func (l *life) create() step {
+	growStack(0) // not before: thousands may wait in the queue
 	partial, there, err := l.claimPartial()
 	switch {
 	case errors.Is(err, fs.ErrHeld):

@@ -6,7 +6,7 @@ package dlmanager
 const stackNeed = 8 << 10
 
 // growStack makes the goroutine's stack large enough for what is to come, at once and
-// as long as there is little on it. It would grow all the same, by doubling three
+// while there is little on it. It would grow all the same, by doubling two or three
 // times, and each time all that lies on it by then is copied and adjusted: some 6 µs
 // a download.
 //
