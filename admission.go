@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
 // The manager is the site of its downloads.
@@ -62,7 +63,8 @@ func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
 		return nil, nil
 	}
 	d.suspect = condition == fs.Suspect
-	return &info, m.use(d, info)
+	found := info // what is not there takes no memory
+	return &found, m.use(d, info)
 }
 
 // use records the use of the file that the download found.
@@ -322,7 +324,7 @@ func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bo
 
 func (m *DownloadManager) landing(d *Download, l landing) {
 	err := m.dir.Record(fs.Entry{
-		Name: d.name, Identity: identity(d.url), URL: RedactURL(d.raw),
+		Name: d.name, Identity: identity(d.url), URL: transfer.Redact(d.url),
 		Size: l.result.Bytes, ModTime: l.modTime, Fetched: time.Now(), CRC32C: l.result.CRC32C,
 		ETag: l.result.ETag, LastModified: l.result.LastModified,
 		Digests: l.digests, CheckedBy: l.checkedBy, Unproven: !l.result.Verified,

@@ -36,14 +36,14 @@ func (l *life) await() step {
 		return l.fail(err)
 	case there != nil:
 		l.joined, l.there = true, there
-		return l.examine
+		return (*life).examine
 	default:
 		if err := l.hold(partial); err != nil {
 			return l.fail(err)
 		}
 	}
 	l.enter(StateQueued)
-	return l.queue
+	return (*life).queue
 }
 
 // outwait asks for the partial file until it has it, or the file is there. It

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"sync"
+	"time"
 
 	"github.com/spf13/afero"
 
@@ -37,17 +39,48 @@ func (e *NetrcError) Error() string { return "read netrc file " + e.Path + ": " 
 // Unwrap returns the cause.
 func (e *NetrcError) Unwrap() error { return e.Err }
 
+// netrcFresh is for how long what was read of a netrc file counts: a person who has
+// changed it does not notice, and thousands of small files need not read it each.
+const netrcFresh = time.Second
+
+// netrcSource is a netrc file that downloads share.
+type netrcSource struct {
+	path string
+
+	mu   sync.Mutex  // guards all below, also while the file is read: who needs it waits for that anyway
+	file *netrc.File // as it was read last; nil: it was not
+	at   time.Time   // when that was
+}
+
+// read returns what is in the file, or was a moment ago.
+func (s *netrcSource) read(fsys afero.Fs) (*netrc.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.file != nil && now.Sub(s.at) < netrcFresh {
+		return s.file, nil
+	}
+	file, err := openNetrc(fsys, s.path)
+	if err != nil {
+		s.file = nil
+		return nil, &NetrcError{Path: s.path, Err: err}
+	}
+	s.file, s.at = file, now
+	return file, nil
+}
+
 // withCredentials returns the URL with what the netrc file says of its host, if
-// the header that is sent does not say who we are. It reads the file once.
+// the header that is sent does not say who we are. A download goes by one state of
+// the file.
 func (l *life) withCredentials(u *url.URL, header http.Header) (*url.URL, error) {
 	stated := u.User != nil || header.Get("Authorization") != ""
-	if l.cfg.netrc == "" || stated {
+	if l.cfg.netrc == nil || stated {
 		return u, nil
 	}
 	if l.logins == nil {
-		file, err := openNetrc(l.cfg.fs, l.cfg.netrc)
+		file, err := l.cfg.netrc.read(l.cfg.fs)
 		if err != nil {
-			return nil, &NetrcError{Path: l.cfg.netrc, Err: err}
+			return nil, err
 		}
 		l.logins = file
 	}
@@ -62,9 +95,6 @@ func (l *life) withCredentials(u *url.URL, header http.Header) (*url.URL, error)
 
 // openNetrc reads the file; one that is not there is empty.
 func openNetrc(fsys afero.Fs, path string) (*netrc.File, error) {
-	if path == os.DevNull {
-		return &netrc.File{}, nil // how people say that there is none
-	}
 	text, err := readNetrc(fsys, path)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return &netrc.File{}, nil

@@ -2,11 +2,14 @@ package dlmanager
 
 import (
 	"bytes"
+	"fmt"
 	iofs "io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spf13/afero"
@@ -147,6 +150,59 @@ func TestTheNetrcFileIsReadOnce(t *testing.T) {
 	}))
 	require.NoError(t, d.Wait())
 	assert.Equal(t, 2, o.Count("/file"))
+}
+
+func TestDownloadsShareTheNetrcFileForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := netrcFile(t, "machine h login one password p")
+		s := &netrcSource{path: path}
+		read := func() string {
+			file, err := s.read(afero.NewOsFs())
+			require.NoError(t, err)
+			login, _, _ := file.Lookup("h")
+			return login
+		}
+		require.Equal(t, "one", read())
+		require.NoError(t, os.WriteFile(path, []byte("machine h login two password p"), 0o600))
+		assert.Equal(t, "one", read())
+		time.Sleep(netrcFresh - 1)
+		assert.Equal(t, "one", read())
+		time.Sleep(1)
+		assert.Equal(t, "two", read(), "what was changed is noticed")
+
+		require.NoError(t, os.WriteFile(path, []byte("mistake"), 0o600))
+		time.Sleep(netrcFresh)
+		_, err := s.read(afero.NewOsFs())
+		require.Error(t, err)
+		require.NoError(t, os.WriteFile(path, []byte("machine h login three password p"), 0o600))
+		assert.Equal(t, "three", read(), "a failure is not remembered")
+	})
+}
+
+// opens counts how often a path was opened.
+type opens struct {
+	afero.Fs
+	path string
+	n    atomic.Int64
+}
+
+func (f *opens) Open(name string) (afero.File, error) {
+	if name == f.path {
+		f.n.Add(1)
+	}
+	return f.Fs.Open(name)
+}
+
+func TestManyDownloadsDoNotReadTheNetrcFileEach(t *testing.T) {
+	o := testorigin.New(t)
+	fsys := &opens{Fs: afero.NewOsFs(), path: netrcOf(t)}
+	m := newManager(t, WithFs(fsys), WithNetrc(fsys.path))
+	url := o.Serve("/file", []byte("x"), testorigin.RequireBasicAuth(netrcUser, netrcWord))
+	const downloads = 50
+	for n := range downloads {
+		require.NoError(t, m.Download(url, fmt.Sprint(n)).Wait())
+	}
+	assert.Less(t, fsys.n.Load(), int64(downloads/2), "unless they take a second each")
 }
 
 func TestTheNetrcFileIsInTheFileSystemThatWasGiven(t *testing.T) {

@@ -160,14 +160,10 @@ func (o Origin) String() string {
 // the path dest, by way of a hidden file beside it. An existing file is replaced
 // when the new one is whole; a directory there is an error. Start begins it.
 func NewDownload(url, dest string, opts ...DownloadOption) *Download {
-	cfg := defaultDownloadConfig()
-	for _, o := range opts {
-		o.applyDownload(&cfg)
-	}
-	d := &Download{}
-	d.init(url, cfg)
+	d := &Download{cfg: defaultDownloadConfig()}
+	d.init(url, opts)
 	d.name, d.dest = dest, dest
-	d.site = &alone{fs: cfg.fs}
+	d.site = &alone{fs: d.cfg.fs}
 	return d
 }
 
@@ -199,14 +195,19 @@ func (d *Download) parse() (err error) {
 	return err
 }
 
-func (d *Download) init(raw string, cfg downloadConfig) {
-	d.raw, d.cfg = raw, cfg
-	if cfg.fresh.bounded {
+// init takes in what was asked for, by options that change what its configuration is
+// so far.
+func (d *Download) init(raw string, opts []DownloadOption) {
+	d.raw = raw
+	for _, o := range opts {
+		o.applyDownload(&d.cfg)
+	}
+	if d.cfg.fresh.bounded {
 		d.asked = time.Now()
 	}
 	d.meter.total.Store(-1)
-	if cfg.progress != nil {
-		d.observers.set(primary, cfg.progress)
+	if d.cfg.progress != nil {
+		d.observers.set(primary, d.cfg.progress)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // step is one state of a download's life; it returns the next one, nil at the end.
-type step func() step
+type step func(*life) step
 
 // life is what a running download holds. Only its goroutine uses it.
 type life struct {
@@ -80,8 +80,8 @@ func (d *Download) live() {
 	l := &life{Download: d, ctx: ctx, started: time.Now(), release: func() {}, idle: func() {}}
 	defer d.finishAnyway()
 	defer l.giveBack()
-	for next := l.begin; next != nil; {
-		next = next()
+	for next := step((*life).begin); next != nil; {
+		next = next(l)
 	}
 }
 
@@ -97,7 +97,7 @@ func (l *life) begin() step {
 	}
 	l.throttle = newThrottle(l.cfg.rate)
 	l.client, l.idle = l.openClient()
-	return l.queue
+	return (*life).queue
 }
 
 // announce calls the started hook.
@@ -118,7 +118,7 @@ func (l *life) queue() step {
 	}
 	if there != nil {
 		l.there = there
-		return l.examine
+		return (*life).examine
 	}
 	l.release = release
 	if l.cfg.offline {
@@ -126,10 +126,10 @@ func (l *life) queue() step {
 	}
 	l.room.wake()
 	switch {
-	case l.unresolved(l.begun):
-		return l.resolve
+	case l.unresolved((*life).begun):
+		return (*life).resolve
 	default:
-		return l.begun
+		return (*life).begun
 	}
 }
 
@@ -138,11 +138,11 @@ func (l *life) queue() step {
 func (l *life) begun() step {
 	switch {
 	case l.partial == nil:
-		return l.create
+		return (*life).create
 	case l.whole:
-		return l.verify
+		return (*life).verify
 	}
-	return l.transfer
+	return (*life).transfer
 }
 
 // leavePlace gives back the place in the queue, if it has one.
@@ -167,22 +167,23 @@ func (d *Download) found(info fs.Info, e fs.Entry, known bool) (Result, error) {
 
 // create → transfer, await (somebody else fetches the file), examine, or failed.
 func (l *life) create() step {
+	growStack(0) // not before: thousands may wait in the queue
 	partial, there, err := l.claimPartial()
 	switch {
 	case errors.Is(err, fs.ErrHeld):
-		return l.await
+		return (*life).await
 	case err != nil && l.freesDisk(err):
-		return l.create
+		return (*life).create
 	case err != nil:
 		return l.fail(err)
 	case there != nil:
 		l.there = there
-		return l.examine
+		return (*life).examine
 	}
 	if err := l.hold(partial); err != nil {
 		return l.fail(err)
 	}
-	return l.transfer
+	return (*life).transfer
 }
 
 // claimPartial asks for the partial file.
@@ -280,7 +281,7 @@ func (l *life) transfer() step {
 		return l.reconsider(fromTransfer(err)) // Start and Stored have noted what is there
 	}
 	l.fetched, l.whole = result, true
-	return l.verify
+	return (*life).verify
 }
 
 // errChanged is the outcome when somebody else has written to the partial file.
@@ -303,13 +304,13 @@ func (l *life) checkPartial() error {
 // reconsider → pause, queue (for another source), transfer (a signed URL anew), or failed.
 func (l *life) reconsider(err error) step {
 	if l.freesDisk(err) {
-		return l.transfer
+		return (*life).transfer
 	}
 	if l.refusesCompany(err) {
 		return l.retry(err, jitter(firstWait), true)
 	}
 	if l.expired(err) {
-		return l.transfer
+		return (*life).transfer
 	}
 	wait, again := l.strategyOn(err)
 	if l.fetched.N == 0 && !l.standsIn() && l.mayUseOld(err) {
@@ -322,7 +323,7 @@ func (l *life) reconsider(err error) step {
 			return l.fail(err)
 		}
 		l.enter(StateQueued) // for its host
-		return l.queue
+		return (*life).queue
 	}
 	if !again {
 		err = l.withPassed(err)
@@ -349,7 +350,7 @@ func (l *life) retry(err error, wait time.Duration, again bool) step {
 		return l.fail(err)
 	}
 	l.wait = wait
-	return l.pause
+	return (*life).pause
 }
 
 // strategyOn asks the strategy what to do about err. Only the network and the
@@ -389,7 +390,7 @@ func (l *life) pause() step {
 	select {
 	case <-timer.C:
 		l.enter(StateQueued)
-		return l.queue
+		return (*life).queue
 	case <-l.ctx.Done():
 		return l.fail(context.Cause(l.ctx))
 	}

@@ -144,12 +144,8 @@ func (m *DownloadManager) Download(url, name string, opts ...DownloadOption) *Do
 }
 
 func (m *DownloadManager) newDownload(url string, opts []DownloadOption) *Download {
-	d := &Download{site: m}
-	cfg := m.cfg.defaults
-	for _, o := range opts {
-		o.applyDownload(&cfg)
-	}
-	d.init(url, cfg)
+	d := &Download{site: m, cfg: m.cfg.defaults}
+	d.init(url, opts)
 	return d
 }
 

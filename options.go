@@ -93,9 +93,9 @@ type downloadConfig struct {
 	throttle    *throttle // of all downloads of the manager
 	strategy    RequestStrategy
 	priority    int
-	netrc       string // "": none
-	archive     string // what keeps the archive of a directory; "": nothing
-	landed      *lease // is given one on the file when it lands; nil: nobody wants one
+	netrc       *netrcSource // nil: none
+	archive     string       // what keeps the archive of a directory; "": nothing
+	landed      *lease       // is given one on the file when it lands; nil: nobody wants one
 	terms
 	reading *semaphore // of all files of the manager that are read again; nil: no bound
 }
@@ -290,12 +290,18 @@ func WithHeader(key, value string) DownloadOption {
 // default goes for all hosts that have none. Errors, logs and records do not show
 // them.
 //
-// The file is read, in the file system of WithFs, by each download that asks a
-// server. One that is not there has nothing to say; one that cannot be read, is
-// no regular file, or has a mistake in it fails the download with a *NetrcError.
+// The file is read, in the file system of WithFs, when a download asks a server. What
+// was read goes for a second for all downloads of a manager that got the option. A file
+// that is not there has nothing to say; one that cannot be read, is no regular file, or
+// has a mistake in it fails the download with a *NetrcError.
 // "", the default, and the null device: none. See also [DefaultNetrcPath].
 func WithNetrc(path string) DownloadOption {
-	return downloadOption(func(c *downloadConfig) { c.netrc = path })
+	return downloadOption(func(c *downloadConfig) {
+		c.netrc = nil
+		if path != "" && path != os.DevNull { // which is how people say that there is none
+			c.netrc = &netrcSource{path: path}
+		}
+	})
 }
 
 // WithUserAgent sets the User-Agent field. Default: dlmanager/VERSION.

@@ -1,7 +1,9 @@
 package dlmanager
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -13,7 +15,7 @@ func (l *life) succeed(result Result) step {
 // fail is the one door through which errors leave.
 func (l *life) fail(err error) step {
 	l.failure = err
-	return l.failed
+	return (*life).failed
 }
 
 func (l *life) failed() step {
@@ -131,9 +133,10 @@ func (d *Download) logOutcome(result Result, err error) {
 	case err != nil:
 		d.cfg.logger.Warn("download failed", "name", d.name, "error", err)
 	case result.Origin == OriginFetched, result.Origin == OriginResumed:
-		d.cfg.logger.Info("downloaded", "name", d.name, "bytes", result.Bytes, "elapsed", result.Elapsed)
+		d.cfg.logger.LogAttrs(context.Background(), slog.LevelInfo, "downloaded", // no memory when nobody listens
+			slog.String("name", d.name), slog.Int64("bytes", result.Bytes), slog.Duration("elapsed", result.Elapsed))
 	default:
-		d.cfg.logger.Debug("found", "name", d.name, "bytes", result.Bytes)
+		d.cfg.logger.LogAttrs(context.Background(), slog.LevelDebug, "found", slog.String("name", d.name), slog.Int64("bytes", result.Bytes))
 	}
 }
 

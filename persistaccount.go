@@ -70,7 +70,7 @@ func (p *PersistLimit) countRoom(r *room, sign int64) {
 }
 
 // over reports whether the limit is exceeded.
-func (p *PersistLimit) over() bool { return p.total().all > p.limit }
+func (p *PersistLimit) over() bool { return p.limit != noLimit && p.total().all > p.limit }
 
 func (p *PersistLimit) isOver() bool {
 	p.mu.Lock()

@@ -30,8 +30,11 @@ const mostRecent = 4096
 // remember notes the use of a file of which nobody knows yet whether it ever will
 // have to be compared with others.
 func (d *limitDir) remember(name string, used time.Time) {
-	if d.recent == nil || len(d.recent) >= mostRecent {
+	switch {
+	case d.recent == nil:
 		d.recent = map[string]int64{}
+	case len(d.recent) >= mostRecent:
+		clear(d.recent) // which need not grow again
 	}
 	d.recent[name] = nanos(used)
 }
@@ -64,18 +67,21 @@ func (d *limitDir) reading() (newest fs.Usage, ok bool) {
 
 // foreign returns what others account for in the directory, beside what this
 // process knows of: their reservations, and files that it has not seen.
-func (d *limitDir) foreign() (t tally) {
-	u, ok := d.reading()
-	if !ok {
-		return t
-	}
-	t = tally{all: u.All() - d.bytes.all, huge: u.Huge}
+func (d *limitDir) foreign() tally {
+	var newest fs.Usage
+	var ours tally // as the readings have it
 	for _, s := range d.common {
-		mine := s.usage()
-		t.all -= mine.Mine
-		t.huge -= mine.MyHuge
+		u := s.usage()
+		ours.all += u.Mine
+		ours.huge += u.MyHuge
+		if u.Known && (!newest.Known || u.Changes > newest.Changes) {
+			newest = u
+		}
 	}
-	return t
+	if !newest.Known {
+		return tally{}
+	}
+	return tally{newest.All() - d.bytes.all - ours.all, newest.Huge - ours.huge}
 }
 
 // total is all that counts against the limit.

@@ -36,6 +36,7 @@ const (
 // recorder keeps the record of a running download. The download's goroutine
 // calls it; a timer of its own lets it beat.
 type recorder struct {
+	d       *Download
 	partial *fs.Partial
 	logger  *slog.Logger
 	flushes bool
@@ -61,13 +62,10 @@ type recorder struct {
 func newRecorder(l *life) *recorder {
 	now := time.Now()
 	r := &recorder{
-		partial: l.partial, logger: l.cfg.logger, flushes: l.cfg.sync != SyncNone,
+		d: l.Download, partial: l.partial, logger: l.cfg.logger, flushes: l.cfg.sync != SyncNone,
 		now: time.Now, syncedAt: now,
 	}
-	r.record = record{
-		URL: RedactURL(l.raw), Identity: hexIdentity(identity(l.url)), Mode: l.cfg.mode,
-		Size: -1, Boot: fs.BootID(), Synced: l.kept.synced,
-	}
+	r.record = record{Mode: l.cfg.mode, Size: -1, Boot: fs.BootID(), Synced: l.kept.synced}
 	r.mu.Lock() // for the timer's goroutine
 	defer r.mu.Unlock()
 	r.timer = time.AfterFunc(beatTime, r.beat)
@@ -150,6 +148,9 @@ func (r *recorder) sync(ranges []transfer.Range, begun int) {
 // write writes the record; it needs mu. A record that cannot be written is no
 // failure of the download.
 func (r *recorder) write() bool {
+	if r.record.Beat == 0 { // of what is small, none is written
+		r.record.URL, r.record.Identity = transfer.Redact(r.d.url), hexIdentity(identity(r.d.url))
+	}
 	r.record.PID = os.Getpid()
 	r.record.Beat++
 	r.record.Ranges = nil

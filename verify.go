@@ -35,7 +35,7 @@ func (l *life) resolve() step {
 		if sources[l.sumsAsks].standIn && isOfSource(err) {
 			l.sumsAsks++
 			l.cfg.logger.Warn("the checksum file is asked for where it comes from", "name", l.name, "error", err)
-			return l.resolve
+			return (*life).resolve
 		}
 		wait, again := l.strategyOn(err) // the file's sources are not to blame
 		return l.retry(err, wait, again && !l.mayUseOld(err))
@@ -98,7 +98,7 @@ func (l *life) examine() step {
 	entry, known, err := l.knownOf()
 	switch {
 	case errors.Is(err, errGone):
-		return l.queue
+		return (*life).queue
 	case errors.Is(err, errDamaged):
 		return l.replace(err.Error())
 	case err != nil:
@@ -109,13 +109,13 @@ func (l *life) examine() step {
 	}
 	c := l.currentCheck()
 	verdict := c.provenBy(entry)
-	if (verdict == unproven || l.old != nil) && l.unresolved(l.examine) {
-		return l.resolve
+	if (verdict == unproven || l.old != nil) && l.unresolved((*life).examine) {
+		return (*life).resolve
 	}
 	computed, err := l.complete(&entry, c, verdict)
 	switch {
 	case errors.Is(err, errGone):
-		return l.queue
+		return (*life).queue
 	case err != nil:
 		return l.fail(err)
 	case verdict == unproven:
@@ -125,14 +125,14 @@ func (l *life) examine() step {
 		return l.replace("it does not have the checksum that is asked for")
 	}
 	if l.seal() != c {
-		return l.examine // with the one that was adopted meanwhile
+		return (*life).examine // with the one that was adopted meanwhile
 	}
 	if l.old != nil {
 		l.oldEntry = entry // with its digests
 	}
 	if l.old != nil && c == nil {
 		l.asking = true
-		return l.queue
+		return (*life).queue
 	}
 	if l.old != nil && c.spec.URL() != nil {
 		l.vouched, entry.Validated = true, time.Now()
@@ -173,7 +173,7 @@ func (l *life) replace(why string) step {
 	l.stale, l.suspect, l.old = true, false, nil
 	l.joined = false
 	l.claim = claim{apart: l.claim.apart} // who was waited for has brought something else
-	return l.queue
+	return (*life).queue
 }
 
 // complete computes the digests that are asked for and not known of the file that
@@ -201,7 +201,7 @@ func (l *life) remember(e fs.Entry, known bool, c *check) {
 			return // nothing says what the file is
 		}
 		e = fs.Entry{
-			Name: l.name, Identity: identity(l.url), URL: RedactURL(l.raw), Size: l.there.Size,
+			Name: l.name, Identity: identity(l.url), URL: transfer.Redact(l.url), Size: l.there.Size,
 			ModTime: l.there.ModTime, Fetched: l.there.ModTime, Digests: e.Digests,
 		}
 	}
@@ -272,8 +272,8 @@ func digestsOf(ctx context.Context, src io.ReaderAt, size int64, algorithms []di
 func (l *life) verify() step {
 	l.enter(StateVerifying)
 	c := l.seal()
-	if l.unresolved(l.verify) {
-		return l.resolve
+	if l.unresolved((*life).verify) {
+		return (*life).resolve
 	}
 	digests, err := l.received(c)
 	if err != nil {
@@ -293,7 +293,7 @@ func (l *life) verify() step {
 	if err := l.lockReceived(); err != nil {
 		return l.fail(err)
 	}
-	return l.land
+	return (*life).land
 }
 
 // received returns the digests of what has arrived.
@@ -334,7 +334,7 @@ func (l *life) mismatch(c *check, digests []digest.Digest) step {
 	if again {
 		l.restarted = true
 		l.cfg.logger.Warn("what was put together from parts has another checksum, it is fetched anew", "name", l.name, "error", err)
-		return l.transfer
+		return (*life).transfer
 	}
 	return l.reconsider(err)
 }

@@ -44,6 +44,8 @@ type counter struct {
 	mine    claimed     // what this Dir has reserved
 	noted   claimed     // the same as it stands in the file, with what is reserved ahead
 	quickly int         // how many changes quick has made since
+	run     int         // how many changes came, one soon after the other, until now
+	came    time.Time   // when the latest of them did
 	settle  *time.Timer // has them noted; nil: there were none yet
 	late    struct{ files, bytes, limits int64 }
 	buried  bool      // somebody took us for dead, and what is reserved for files
@@ -220,9 +222,10 @@ func (c *counter) store(l *ledger, ahead int64) error {
 // quickTime is for how long changes may be made that are not noted.
 const quickTime = 50 * time.Millisecond
 
-// burst is how many such changes there have to be before one that leaves nothing
-// under way is one of them: the next is about to come. Others are noted at once.
-const burst = 16
+// burst is how many changes there have to be, each within quickTime of the one before,
+// for one that leaves nothing under way to be one of them: the next is about to come.
+// Others are noted at once.
+const burst = 32
 
 // quick makes a change that what stands in the file allows already, as enough was
 // reserved ahead: what has landed stays reserved there until it is noted with
@@ -235,7 +238,7 @@ func (c *counter) quick(ch Change) bool {
 	case c.off, ch.Huge != 0, ch.Waiting != 0, ch.Files < 0, ch.Bytes < 0, c.late.bytes < 0, mine.reserved < 0,
 		ch.Bytes+ch.Reserved < 0, // others may wait for what is given back
 		mine.waiting > 0,         // others go by how much is getting on
-		mine.reserved == 0 && c.quickly < burst,
+		mine.reserved == 0 && c.run < burst,
 		sum(mine.reserved, c.late.bytes, ch.Bytes) > c.noted.reserved,
 		ch.Limit > 0 && sum(c.last.bytes, c.last.reserved(), ch.Bytes, ch.Reserved) > ch.Limit:
 		return false
@@ -252,6 +255,16 @@ func (c *counter) quick(ch Change) bool {
 	c.add(&l, ch.Files, ch.Bytes)
 	c.publish(l)
 	return true
+}
+
+// pace notes that one more change has come. It needs mu.
+func (c *counter) pace() {
+	now := time.Now()
+	if now.Sub(c.came) > quickTime {
+		c.run = 0
+	}
+	c.run++
+	c.came = now
 }
 
 // settleSoon has what quick does noted before long. It needs mu.

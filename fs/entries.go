@@ -66,7 +66,8 @@ const (
 )
 
 func (e Entry) encode() []byte {
-	b := make([]byte, 0, 96+len(e.Name)+len(e.URL)+len(e.ETag)+len(e.LastModified))
+	texts := len(e.Name) + len(e.URL) + len(e.ETag) + len(e.LastModified) + len(e.Digests) + len(e.Unsynced)
+	b := make([]byte, 0, 112+texts) // 54 bytes always, and of lengths and numbers as many at most
 	b = append(b, landed)
 	b = appendText(b, e.Name)
 	b = append(b, e.Identity[:]...)

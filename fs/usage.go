@@ -75,6 +75,7 @@ func (d *Dir) Count(c Change) (u Usage, done bool) {
 func (c *counter) count(ch Change) (u Usage, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pace()
 	if c.quick(ch) {
 		return c.usage(), true
 	}

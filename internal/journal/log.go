@@ -18,6 +18,7 @@ type Log struct {
 	mu   sync.Mutex // guards all below
 	file opened     // its file is nil until something is appended
 	base int64      // how long the journal was when it was written anew; 0: it was not
+	buf  []byte     // of Append; at most 64 KiB, as records are
 }
 
 // New returns the journal called name on fsys. Nothing is opened or made yet.
@@ -36,12 +37,13 @@ var errUnsteady = errors.New("somebody replaces it again and again")
 // What comes to a file that has lost the journal's name is appended once more, to
 // the one that has it: see [Log.Compact].
 func (l *Log) Append(payload []byte) (due bool, err error) {
-	record, err := AppendRecord(make([]byte, 0, headerSize+len(payload)), payload)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	record, err := AppendRecord(l.buf[:0], payload)
 	if err != nil {
 		return false, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.buf = record
 	for range maxAppendTries {
 		if err := l.open(); err != nil {
 			return false, err

@@ -16,7 +16,7 @@ import (
 type board struct {
 	sink   Sink
 	tap    Tap
-	cancel context.CancelCauseFunc // ends all lines
+	cancel context.CancelCauseFunc // ends all lines; set before there are several
 
 	mu      sync.Mutex // guards all below; held while Stored is called
 	result  Result     // what is stored
@@ -204,6 +204,9 @@ func (b *board) close(p *part) {
 
 // merge joins parts that are done, and leaves out those with nothing in them.
 func (b *board) merge() {
+	if b.isOnePart() {
+		return
+	}
 	var kept []*part
 	for _, p := range b.parts {
 		if p.line == nil && p.from == p.end {
@@ -218,6 +221,11 @@ func (b *board) merge() {
 		kept = append(kept, p)
 	}
 	b.parts = kept
+}
+
+// isOnePart reports whether the file was not divided, and is not empty. It needs mu.
+func (b *board) isOnePart() bool {
+	return len(b.parts) == 1 && b.parts[0].from == 0 && b.parts[0].end > 0
 }
 
 func (p *part) isDone() bool { return p.line == nil && p.at == p.end }
@@ -275,13 +283,17 @@ func (b *board) snapshot() Result {
 	defer b.mu.Unlock()
 	b.merge()
 	r := b.result
+	r.Connections = 0
+	if b.isOnePart() {
+		r.N, r.CRC32C, r.Ranges = b.parts[0].at, b.parts[0].crc, nil
+		return r
+	}
 	var stored []Range
 	for _, p := range b.parts {
 		if p.at > p.from {
 			stored = append(stored, Range{p.from, p.at, p.crc})
 		}
 	}
-	r.Connections = 0
 	return r.WithRanges(stored)
 }
 

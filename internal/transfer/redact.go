@@ -48,9 +48,12 @@ func redactQuery(query string) string {
 // graphic escapes what a query may hold as it is, and what neither a terminal nor
 // the first line of a request should get.
 func graphic(name string) string {
+	if !strings.ContainsFunc(name, isNotGraphic) {
+		return name
+	}
 	var b strings.Builder
 	for _, c := range []byte(name) {
-		if c <= ' ' || c >= 0x7f {
+		if isNotGraphic(rune(c)) {
 			fmt.Fprintf(&b, "%%%02X", c)
 			continue
 		}
@@ -58,6 +61,8 @@ func graphic(name string) string {
 	}
 	return b.String()
 }
+
+func isNotGraphic(c rune) bool { return c <= ' ' || c >= 0x7f }
 
 // RedactString is Redact for text that may not be a URL. Of text that cannot be
 // parsed, or in which a user may hide where none belongs, it shows what stands

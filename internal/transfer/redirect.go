@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // maxRedirects is net/http's own bound. Browsers take 20 and curl 50; honest
@@ -51,22 +50,6 @@ func (f *fetch) respond() (*http.Response, error) {
 		}
 		f.discard(resp.Body)
 		req, f.at = next, next.URL
-	}
-}
-
-// sender returns a function that sends a request and follows nothing.
-func (f *fetch) sender() func(*http.Request) (*http.Response, error) {
-	client := *f.req.Client
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	end := time.Now().Add(client.Timeout)
-	return func(req *http.Request) (*http.Response, error) {
-		if client.Timeout > 0 { // of all requests together, as in net/http
-			client.Timeout = max(time.Until(end), 1)
-		}
-		req.Header.Set("Accept-Encoding", "identity")
-		f.watch.arm()
-		defer f.watch.disarm()
-		return client.Do(req)
 	}
 }
 

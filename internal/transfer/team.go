@@ -13,7 +13,7 @@ import (
 // team lets several lines work on one board, as long as each one more makes the
 // whole faster. The first line is its caller's.
 type team struct {
-	ctx   context.Context
+	ctx   context.Context // of the other lines
 	board *board
 	first *line
 	lead  adapter
@@ -22,6 +22,7 @@ type team struct {
 	others []*line
 
 	stop    context.CancelFunc // ends adapt
+	release context.CancelFunc // of ctx
 	adapted sync.WaitGroup
 	lines   sync.WaitGroup
 
@@ -35,18 +36,31 @@ const minShared = 2 << 20
 
 // newTeam returns the team of a first line that has an answer.
 func newTeam(ctx context.Context, b *board, first *line, resp *http.Response) *team {
-	t := &team{ctx: ctx, board: b, first: first, most: first.req.Connections, stop: func() {}}
+	t := &team{board: b, first: first, most: first.req.Connections, stop: func() {}, release: func() {}}
 	if !first.isShareable(resp) || b.remaining() < minShared {
 		return t
 	}
-	adapting, stop := context.WithCancel(ctx)
-	t.stop = stop
+	adapting := t.gather(ctx)
 	t.lead = newAdapter()
 	if first.req.Fixed {
 		t.grow(first.req.Connections)
 	}
 	t.adapted.Go(func() { t.adapt(adapting) })
 	return t
+}
+
+// gather makes it possible to add lines, which end with ctx or when the board fails,
+// and returns the context of adapt.
+func (t *team) gather(ctx context.Context) (adapting context.Context) {
+	all, cancel := context.WithCancelCause(ctx)
+	t.ctx, t.release = all, func() { cancel(nil) }
+	one := t.board.cancel
+	t.board.cancel = func(why error) {
+		one(why)
+		cancel(why)
+	}
+	adapting, t.stop = context.WithCancel(all)
+	return adapting
 }
 
 // isShareable reports whether other connections could bring parts of the file,
@@ -199,4 +213,5 @@ func (t *team) end(err error) {
 	t.stop()
 	t.adapted.Wait() // first: it adds lines
 	t.lines.Wait()
+	t.release()
 }

@@ -131,9 +131,7 @@ func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 }
 
 // fetchFrom is Fetch when have is stored.
-func fetchFrom(parent context.Context, req Request, have Result, sink Sink) (Result, error) {
-	ctx, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
+func fetchFrom(ctx context.Context, req Request, have Result, sink Sink) (Result, error) {
 	w := newWatch(ctx, req.Stall)
 	defer w.stop()
 	f := &fetch{req: req, watch: w, have: have}
@@ -159,7 +157,7 @@ func fetchFrom(parent context.Context, req Request, have Result, sink Sink) (Res
 	}
 	f.muxed = resp.ProtoMajor >= 2
 	f.direct, f.directPrivate = f.at, f.private // another request of the URL could be led elsewhere
-	b := newBoard(f.have, sink, req.Tap, cancel)
+	b := newBoard(f.have, sink, req.Tap, w.cancel)
 	b.latency = time.Since(begun)
 	return f.receive(ctx, b, resp)
 }

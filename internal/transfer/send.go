@@ -1,0 +1,63 @@
+package transfer
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// sender returns a function that sends a request and follows nothing.
+func (f *fetch) sender() func(*http.Request) (*http.Response, error) {
+	do := doer(f.req.Client)
+	return func(req *http.Request) (*http.Response, error) {
+		req.Header.Set("Accept-Encoding", "identity")
+		f.watch.arm()
+		defer f.watch.disarm()
+		return do(req)
+	}
+}
+
+// doer returns what does a client's requests one by one. What a client does beyond
+// its transport takes 5 µs of each request; it is only needed for cookies and a time-out.
+func doer(c *http.Client) func(*http.Request) (*http.Response, error) {
+	transport := c.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	if c.Jar == nil && c.Timeout <= 0 {
+		return func(req *http.Request) (*http.Response, error) { return exchangeOver(transport, req) }
+	}
+	client := *c
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	end := time.Now().Add(client.Timeout)
+	return func(req *http.Request) (*http.Response, error) {
+		if client.Timeout > 0 { // of all requests together, as in net/http
+			client.Timeout = max(time.Until(end), 1)
+		}
+		return client.Do(req)
+	}
+}
+
+var errNoBody = errors.New("the transport returned no body")
+
+// exchangeOver is a transport's RoundTrip, with what http.Client sets right in its answers.
+func exchangeOver(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(bad.RecordHeader[:]) == "HTTP/" {
+			err = http.ErrSchemeMismatch
+		}
+		return nil, err
+	}
+	switch {
+	case resp == nil:
+		return nil, fmt.Errorf("the transport (%T) returned neither an answer nor an error", transport)
+	case resp.Body == nil && resp.ContentLength > 0:
+		return nil, errNoBody
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	return resp, nil
+}
