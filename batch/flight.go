@@ -99,30 +99,38 @@ func (f *flight[T]) mayTake() bool {
 // for.
 func (f *flight[T]) begin(item Item[T]) {
 	n := f.line.take()
-	outcome := Outcome[T]{Item: item}
 	if f.taking.Err() != nil {
-		outcome.Err = context.Cause(f.taking)
-		f.line.finish(n, outcome)
+		f.line.finish(n, &Outcome[T]{Item: item, Err: context.Cause(f.taking)})
 		return
 	}
-	d, err := f.download(item.Link)
-	if err != nil {
-		outcome.State, outcome.Err = Failed, err
-		f.line.finish(n, outcome)
-		return
+	d, err := f.download(&item.Link)
+	switch {
+	case err != nil:
+		f.line.finish(n, &Outcome[T]{Item: item, State: Failed, Err: err})
+	case f.cfg.then == nil && !d.IsRunning():
+		f.finish(n, item, d)
+	default:
+		f.follow(n, item, d)
 	}
-	if f.cfg.then == nil && !d.IsRunning() {
-		f.line.finish(n, f.outcome(outcome, d))
-		return
-	}
+}
+
+// follow waits for the download in a goroutine of its own.
+func (f *flight[T]) follow(n uint64, item Item[T], d *dlmanager.Download) {
 	f.work.Go(func() {
 		f.wait(d)
-		f.line.finish(n, f.outcome(outcome, d))
+		f.finish(n, item, d)
 	})
 }
 
+// finish gives the outcome of a download that is over to the line.
+func (f *flight[T]) finish(n uint64, item Item[T], d *dlmanager.Download) {
+	o := Outcome[T]{Item: item}
+	f.settle(&o, d)
+	f.line.finish(n, &o)
+}
+
 // download starts or joins the link's download.
-func (f *flight[T]) download(link Link) (*dlmanager.Download, error) {
+func (f *flight[T]) download(link *Link) (*dlmanager.Download, error) {
 	name := link.Name
 	if name == "" {
 		var err error
@@ -162,14 +170,14 @@ func (f *flight[T]) wait(d *dlmanager.Download) {
 	<-d.Done()
 }
 
-// outcome says how the download ended, and calls the function of [WithThen].
-func (f *flight[T]) outcome(o Outcome[T], d *dlmanager.Download) Outcome[T] {
+// settle says how the download ended, and calls the function of [WithThen].
+func (f *flight[T]) settle(o *Outcome[T], d *dlmanager.Download) {
 	err := d.Wait()
 	o.Result = d.Result()
 	o.Attempts, o.Bytes = o.Result.Attempts, o.Result.Bytes
 	switch {
 	case err == nil:
-		f.there(&o, d)
+		f.there(o, d)
 	case errors.Is(err, dlmanager.ErrInterrupted), errors.Is(err, dlmanager.ErrCanceled), errors.Is(err, dlmanager.ErrClosed):
 		o.Err = err
 		if f.taking.Err() != nil {
@@ -184,7 +192,6 @@ func (f *flight[T]) outcome(o Outcome[T], d *dlmanager.Download) Outcome[T] {
 			o.Status = status.Code
 		}
 	}
-	return o
 }
 
 func (f *flight[T]) there(o *Outcome[T], d *dlmanager.Download) {

@@ -140,7 +140,7 @@ func (j *Job) link(index uint32) (l Link, name string, err error) {
 			err = &ConflictError{Name: l.Name}
 		}
 	}
-	if !j.isSeen(badKey(text), index) {
+	if !j.isSeen(badKey(string(text)), index) {
 		return l, "", errOtherLine
 	}
 	return l, "", err

@@ -58,7 +58,7 @@ func (l *LinkList) at(offset int64, number int) (link Link, text []byte, err err
 	if text = bytes.TrimRight(text, "\r\n"); offset == 0 {
 		text = bytes.TrimPrefix(text, byteOrder)
 	}
-	link, ok, err := parseLine(text)
+	link, ok, err := parseLine(string(text))
 	if err == nil && !ok {
 		err = errors.New("the line has no link any more")
 	}
