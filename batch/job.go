@@ -34,7 +34,8 @@ type Job struct {
 	log     *jobLog
 	state   *jobState
 	list    *LinkList // what references stand in; nil: none is open
-	adding  int       // lists that are being added
+	kept    keptLinks
+	adding  int // lists that are being added
 	running bool
 	closed  bool
 }

@@ -195,10 +195,28 @@ func (a *listAdder) add(lines []listLine) error {
 			return err
 		}
 	}
-	if err := errors.Join(a.batch.write(), a.writeFailures()); err != nil || a.list.file == nil {
+	written := a.batch.write()
+	if written == nil {
+		a.keep(lines)
+	}
+	if err := errors.Join(written, a.writeFailures()); err != nil || a.list.file == nil {
 		return err
 	}
 	return j.recordLocked(kindCheckpoint, checkpointBody(a.list.here()))
+}
+
+// keep keeps the links that are in the list, for their turn. It needs mu.
+func (a *listAdder) keep(lines []listLine) {
+	s := a.j.state
+	for i := range lines {
+		l := &lines[i]
+		if l.err != nil || l.flags&linkByRef == 0 {
+			continue
+		}
+		if index := s.seen[l.key]; s.entries.at(index).at == l.offset {
+			a.j.kept.add(index, keptLink{l.link, l.name, l.text})
+		}
+	}
 }
 
 // admit adds one line.

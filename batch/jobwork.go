@@ -89,6 +89,7 @@ func (r *jobRun) next() (item Item[jobItem], found, over bool) {
 		return item, false, false
 	}
 	h.hand++
+	r.j.kept.drop(index)
 	r.hand[index] = h
 	r.named = namedURL{link.URL, name}
 	s.set(index, entryRunning)
