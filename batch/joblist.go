@@ -106,8 +106,12 @@ func (a *listAdder) attach() {
 	if a.list.file == nil {
 		return
 	}
+	fi, err := a.list.file.Stat()
 	a.j.mu.Lock()
 	defer a.j.mu.Unlock()
+	if s := a.j.state; err == nil && len(s.seen) == 0 {
+		s.seen = make(map[[16]byte]uint32, min(fi.Size()/64, 1<<20)) // of lines of usual lengths, it need not grow
+	}
 	a.j.list = a.list
 	a.j.changed.Broadcast()
 }
@@ -195,9 +199,10 @@ func (a *listAdder) add(lines []listLine) error {
 			return err
 		}
 	}
+	first := uint32(j.state.entries.n)
 	written := a.batch.write()
 	if written == nil {
-		a.keep(lines)
+		a.keep(lines, first)
 	}
 	if err := errors.Join(written, a.writeFailures()); err != nil || a.list.file == nil {
 		return err
@@ -205,17 +210,22 @@ func (a *listAdder) add(lines []listLine) error {
 	return j.recordLocked(kindCheckpoint, checkpointBody(a.list.here()))
 }
 
-// keep keeps the links that are in the list, for their turn. It needs mu.
-func (a *listAdder) keep(lines []listLine) {
-	s := a.j.state
+// keep keeps for their turn the links of what was added, which has the indices from
+// next on, in the order of the lines. It needs mu.
+func (a *listAdder) keep(lines []listLine, next uint32) {
+	all := &a.j.state.entries
 	for i := range lines {
 		l := &lines[i]
-		if l.err != nil || l.flags&linkByRef == 0 {
+		if int(next) == all.n {
+			return
+		}
+		if e := all.at(next); !e.byRef || e.at != l.offset {
 			continue
 		}
-		if index := s.seen[l.key]; s.entries.at(index).at == l.offset {
-			a.j.kept.add(index, keptLink{l.link, l.name, l.text})
+		if l.err == nil {
+			a.j.kept.add(next, keptLink{l.link, l.name, l.text})
 		}
+		next++
 	}
 }
 
