@@ -12,8 +12,8 @@ import (
 	"github.com/dlmanager/dlmanager"
 )
 
-// flight is one loop over outcomes: a goroutine takes items, and each item that is
-// not there at once has a goroutine that waits for its download.
+// flight is one loop over outcomes: a [taker] takes items, and each item that is not
+// there at once has a goroutine that waits for its download.
 type flight[T any] struct {
 	cfg  config
 	m    *dlmanager.DownloadManager
@@ -39,7 +39,7 @@ func newFlight[T any](ctx context.Context, m *dlmanager.DownloadManager, ordered
 
 func (f *flight[T]) start(items iter.Seq[Item[T]]) {
 	f.work.Go(f.watch)
-	f.work.Go(func() { f.take(items) })
+	f.work.Go(func() { newTaker(f).run(items) })
 }
 
 // close ends what is still going on and waits for it.
@@ -74,46 +74,6 @@ func (f *flight[T]) watch() {
 	f.interrupt(context.Cause(f.taking))
 }
 
-// take begins the items of the sequence, each when there is room for it.
-func (f *flight[T]) take(items iter.Seq[Item[T]]) {
-	defer f.line.end()
-	defer func() { f.panicked = recover() }()
-	if !f.mayTake() {
-		return
-	}
-	for item := range items {
-		f.begin(item)
-		if !f.mayTake() {
-			return
-		}
-	}
-}
-
-// mayTake waits until another item may be taken, or none any more.
-func (f *flight[T]) mayTake() bool {
-	return f.line.awaitRoom() && f.m.WaitForPlace(f.taking) == nil
-}
-
-// begin asks for the item's file. Here, and not in the item's goroutine: first
-// come, first served, and the place it takes is taken before the next one is waited
-// for.
-func (f *flight[T]) begin(item Item[T]) {
-	n := f.line.take()
-	if f.taking.Err() != nil {
-		f.line.finish(n, &Outcome[T]{Item: item, Err: context.Cause(f.taking)})
-		return
-	}
-	d, err := f.download(&item.Link)
-	switch {
-	case err != nil:
-		f.line.finish(n, &Outcome[T]{Item: item, State: Failed, Err: err})
-	case f.cfg.then == nil && !d.IsRunning():
-		f.finish(n, item, d)
-	default:
-		f.follow(n, item, d)
-	}
-}
-
 // follow waits for the download in a goroutine of its own.
 func (f *flight[T]) follow(n uint64, item Item[T], d *dlmanager.Download) {
 	f.work.Go(func() {
@@ -129,15 +89,16 @@ func (f *flight[T]) finish(n uint64, item Item[T], d *dlmanager.Download) {
 	f.line.finish(n, &o)
 }
 
-// download starts or joins the link's download.
-func (f *flight[T]) download(link *Link) (*dlmanager.Download, error) {
-	name := link.Name
-	if name == "" {
-		var err error
-		if name, err = f.cfg.naming(link.URL); err != nil {
-			return nil, err
-		}
+// name returns what the link's file is called.
+func (f *flight[T]) name(link *Link) (string, error) {
+	if link.Name != "" {
+		return link.Name, nil
 	}
+	return f.cfg.naming(link.URL)
+}
+
+// download starts or joins the link's download.
+func (f *flight[T]) download(link *Link, name string) *dlmanager.Download {
 	opts := slices.Clip(f.cfg.opts)
 	if link.Checksum != "" {
 		opts = append(opts, dlmanager.WithChecksum(link.Checksum))
@@ -148,7 +109,7 @@ func (f *flight[T]) download(link *Link) (*dlmanager.Download, error) {
 	if link.Priority != 0 {
 		opts = append(opts, dlmanager.WithPriority(link.Priority))
 	}
-	return f.m.Download(link.URL, name, opts...), nil
+	return f.m.Download(link.URL, name, opts...)
 }
 
 // wait waits for the download, and interrupts it when its time is over: at once if
