@@ -35,8 +35,50 @@ func parseURL(raw string) (*url.URL, error) {
 // CheckURL returns why a URL cannot be fetched, as a *URLError; nil if it can be
 // tried.
 func CheckURL(rawURL string) error {
+	if isPlain(rawURL) {
+		return nil
+	}
 	_, err := parseURL(rawURL)
 	return err
+}
+
+// isPlain reports whether all can see that a URL can be fetched: nothing in it is
+// escaped, a user, an address with colons or a fragment. Most are.
+func isPlain(raw string) bool {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	if scheme != "https" && scheme != "http" {
+		return false
+	}
+	end := 0
+	for end < len(rest) && isPlainIn(rest[end], ".-") {
+		end++
+	}
+	if end == 0 {
+		return false
+	}
+	if rest = rest[end:]; rest == "" {
+		return true
+	}
+	port, path := rest, ""
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		port, path = rest[:i], rest[i:]
+	}
+	for i := range len(port) {
+		if i == 0 && port[i] != ':' || i > 0 && (port[i] < '0' || port[i] > '9') {
+			return false
+		}
+	}
+	for i := range len(path) {
+		if !isPlainIn(path[i], ".-_~/+=,:@") {
+			return false
+		}
+	}
+	return true
+}
+
+// isPlainIn reports whether c is an ASCII letter, a digit, or one of others.
+func isPlainIn(c byte, others string) bool {
+	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0
 }
 
 // reason is what the parser says up to where it quotes the URL, which may be a

@@ -1,31 +1,47 @@
 package batch
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
-// slack is how many outcomes may wait for the loop's body before no more is taken:
-// enough that a quick body does not keep the network waiting.
-const slack = 8
+const (
+	// slack is how many outcomes may wait for the loop's body before no more is taken:
+	// enough that a quick body does not keep the network waiting.
+	slack = 64
+	// together is how many outcomes are given out together, and togetherFor how long
+	// the first of them waits for the others, while more is under way: to wake the loop
+	// costs as much as to find a file.
+	together    = 16
+	togetherFor = time.Millisecond
+)
 
 // collector brings outcomes from those who fetch to the one who asks. Of n items
-// taken, each is finished once and popped once.
+// taken, each is finished once and given out once.
 type collector[T any] struct {
 	ordered bool
 	window  int
 
-	mu       sync.Mutex // guards all below
-	changed  sync.Cond
+	mu       sync.Mutex            // guards all below
+	room     sync.Cond             // for who takes
+	come     sync.Cond             // for who gives out
+	timer    *time.Timer           // nil before it is needed
+	armed    bool                  // timer is going to fire
 	taken    uint64                // items so far
-	hand     int                   // taken and not popped
+	hand     int                   // taken and not given out
 	next     uint64                // ordered: the first that is not ready
 	finished map[uint64]Outcome[T] // ordered: before their turn
 	ready    []Outcome[T]
-	ended    bool // nothing more is taken
-	stopped  bool // nothing more is to be taken
+	group    []Outcome[T] // that is given out
+	left     int          // of it, not given out yet
+	full     bool         // who takes waits for room
+	ended    bool         // nothing more is taken
+	stopped  bool         // nothing more is to be taken
 }
 
 func newCollector[T any](ordered bool, window int) *collector[T] {
 	c := &collector[T]{ordered: ordered, window: window, finished: map[uint64]Outcome[T]{}}
-	c.changed.L = &c.mu
+	c.room.L, c.come.L = &c.mu, &c.mu
 	return c
 }
 
@@ -33,9 +49,12 @@ func newCollector[T any](ordered bool, window int) *collector[T] {
 func (c *collector[T]) awaitRoom() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.stopped && (c.hand >= c.window || len(c.ready) >= slack) {
-		c.changed.Wait()
+	for !c.stopped && (c.hand >= c.window || len(c.ready)+c.left >= slack) {
+		c.full = true
+		c.come.Signal()
+		c.room.Wait()
 	}
+	c.full = false
 	return !c.stopped
 }
 
@@ -50,43 +69,81 @@ func (c *collector[T]) take() uint64 {
 }
 
 // finish takes the outcome of the item with the number.
-func (c *collector[T]) finish(n uint64, o Outcome[T]) {
+func (c *collector[T]) finish(n uint64, o *Outcome[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ordered {
-		c.ready = append(c.ready, o)
-		c.changed.Broadcast()
-		return
+	if c.ordered {
+		c.finished[n] = *o
+		c.inOrder()
+	} else {
+		c.ready = append(c.ready, *o)
 	}
-	c.finished[n] = o
+	c.call()
+}
+
+// inOrder makes those ready whose turn it is.
+func (c *collector[T]) inOrder() {
 	for {
 		o, ok := c.finished[c.next]
 		if !ok {
-			break
+			return
 		}
 		delete(c.finished, c.next)
 		c.next++
 		c.ready = append(c.ready, o)
 	}
-	c.changed.Broadcast()
 }
 
-// pop waits for the next outcome. It is false when there is none to come.
-func (c *collector[T]) pop() (o Outcome[T], ok bool) {
+// call wakes who gives out, at once or when there may be more.
+func (c *collector[T]) call() {
+	switch {
+	case len(c.ready) == 0:
+	case len(c.ready) >= together, c.full, c.ended:
+		c.come.Signal()
+	case c.armed:
+	case c.timer == nil:
+		c.armed = true
+		c.timer = time.AfterFunc(togetherFor, c.fire)
+	default:
+		c.armed = true
+		c.timer.Reset(togetherFor)
+	}
+}
+
+// fire is what the timer calls.
+func (c *collector[T]) fire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = false
+	c.come.Signal()
+}
+
+// pop waits for outcomes and returns all that are ready, which are valid until the
+// next call. There are none when none are to come.
+func (c *collector[T]) pop() []Outcome[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.ready) == 0 {
 		if c.ended && c.hand == 0 {
-			return o, false
+			return nil
 		}
-		c.changed.Wait()
+		c.come.Wait()
 	}
-	o = c.ready[0]
-	c.ready[0] = Outcome[T]{} // or the array keeps it
-	c.ready = c.ready[1:]
-	c.hand--
-	c.changed.Broadcast()
-	return o, true
+	clear(c.group) // or the array keeps them
+	c.group, c.ready = c.ready, c.group[:0]
+	c.left = len(c.group)
+	return c.group
+}
+
+// give is told that n more of the group are given out.
+func (c *collector[T]) give(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hand -= n
+	c.left -= n
+	if c.left == 0 || c.hand+n >= c.window {
+		c.room.Signal()
+	}
 }
 
 // stop lets nothing more be taken.
@@ -99,5 +156,6 @@ func (c *collector[T]) set(flag *bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	*flag = true
-	c.changed.Broadcast()
+	c.room.Broadcast()
+	c.come.Broadcast()
 }

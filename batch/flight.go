@@ -12,8 +12,8 @@ import (
 	"github.com/dlmanager/dlmanager"
 )
 
-// flight is one loop over outcomes: a goroutine takes items, and each item that is
-// not there at once has a goroutine that waits for its download.
+// flight is one loop over outcomes: a [taker] takes items, and each item that is not
+// there at once has a goroutine that waits for its download.
 type flight[T any] struct {
 	cfg  config
 	m    *dlmanager.DownloadManager
@@ -39,7 +39,7 @@ func newFlight[T any](ctx context.Context, m *dlmanager.DownloadManager, ordered
 
 func (f *flight[T]) start(items iter.Seq[Item[T]]) {
 	f.work.Go(f.watch)
-	f.work.Go(func() { f.take(items) })
+	f.work.Go(func() { newTaker(f).run(items) })
 }
 
 // close ends what is still going on and waits for it.
@@ -74,62 +74,31 @@ func (f *flight[T]) watch() {
 	f.interrupt(context.Cause(f.taking))
 }
 
-// take begins the items of the sequence, each when there is room for it.
-func (f *flight[T]) take(items iter.Seq[Item[T]]) {
-	defer f.line.end()
-	defer func() { f.panicked = recover() }()
-	if !f.mayTake() {
-		return
-	}
-	for item := range items {
-		f.begin(item)
-		if !f.mayTake() {
-			return
-		}
-	}
-}
-
-// mayTake waits until another item may be taken, or none any more.
-func (f *flight[T]) mayTake() bool {
-	return f.line.awaitRoom() && f.m.WaitForPlace(f.taking) == nil
-}
-
-// begin asks for the item's file. Here, and not in the item's goroutine: first
-// come, first served, and the place it takes is taken before the next one is waited
-// for.
-func (f *flight[T]) begin(item Item[T]) {
-	n := f.line.take()
-	outcome := Outcome[T]{Item: item}
-	if f.taking.Err() != nil {
-		outcome.Err = context.Cause(f.taking)
-		f.line.finish(n, outcome)
-		return
-	}
-	d, err := f.download(item.Link)
-	if err != nil {
-		outcome.State, outcome.Err = Failed, err
-		f.line.finish(n, outcome)
-		return
-	}
-	if f.cfg.then == nil && !d.IsRunning() {
-		f.line.finish(n, f.outcome(outcome, d))
-		return
-	}
+// follow waits for the download in a goroutine of its own.
+func (f *flight[T]) follow(n uint64, item Item[T], d *dlmanager.Download) {
 	f.work.Go(func() {
 		f.wait(d)
-		f.line.finish(n, f.outcome(outcome, d))
+		f.finish(n, item, d)
 	})
 }
 
-// download starts or joins the link's download.
-func (f *flight[T]) download(link Link) (*dlmanager.Download, error) {
-	name := link.Name
-	if name == "" {
-		var err error
-		if name, err = f.cfg.naming(link.URL); err != nil {
-			return nil, err
-		}
+// finish gives the outcome of a download that is over to the line.
+func (f *flight[T]) finish(n uint64, item Item[T], d *dlmanager.Download) {
+	o := Outcome[T]{Item: item}
+	f.settle(&o, d)
+	f.line.finish(n, &o)
+}
+
+// name returns what the link's file is called.
+func (f *flight[T]) name(link *Link) (string, error) {
+	if link.Name != "" {
+		return link.Name, nil
 	}
+	return f.cfg.naming(link.URL)
+}
+
+// download starts or joins the link's download.
+func (f *flight[T]) download(link *Link, name string) *dlmanager.Download {
 	opts := slices.Clip(f.cfg.opts)
 	if link.Checksum != "" {
 		opts = append(opts, dlmanager.WithChecksum(link.Checksum))
@@ -140,7 +109,7 @@ func (f *flight[T]) download(link Link) (*dlmanager.Download, error) {
 	if link.Priority != 0 {
 		opts = append(opts, dlmanager.WithPriority(link.Priority))
 	}
-	return f.m.Download(link.URL, name, opts...), nil
+	return f.m.Download(link.URL, name, opts...)
 }
 
 // wait waits for the download, and interrupts it when its time is over: at once if
@@ -162,14 +131,14 @@ func (f *flight[T]) wait(d *dlmanager.Download) {
 	<-d.Done()
 }
 
-// outcome says how the download ended, and calls the function of [WithThen].
-func (f *flight[T]) outcome(o Outcome[T], d *dlmanager.Download) Outcome[T] {
+// settle says how the download ended, and calls the function of [WithThen].
+func (f *flight[T]) settle(o *Outcome[T], d *dlmanager.Download) {
 	err := d.Wait()
 	o.Result = d.Result()
 	o.Attempts, o.Bytes = o.Result.Attempts, o.Result.Bytes
 	switch {
 	case err == nil:
-		f.there(&o, d)
+		f.there(o, d)
 	case errors.Is(err, dlmanager.ErrInterrupted), errors.Is(err, dlmanager.ErrCanceled), errors.Is(err, dlmanager.ErrClosed):
 		o.Err = err
 		if f.taking.Err() != nil {
@@ -184,7 +153,6 @@ func (f *flight[T]) outcome(o Outcome[T], d *dlmanager.Download) Outcome[T] {
 			o.Status = status.Code
 		}
 	}
-	return o
 }
 
 func (f *flight[T]) there(o *Outcome[T], d *dlmanager.Download) {

@@ -34,7 +34,8 @@ type Job struct {
 	log     *jobLog
 	state   *jobState
 	list    *LinkList // what references stand in; nil: none is open
-	adding  int       // lists that are being added
+	kept    keptLinks
+	adding  int // lists that are being added
 	running bool
 	closed  bool
 }
@@ -281,15 +282,22 @@ func (j *Job) record(kind byte, body []byte) error {
 }
 
 func (j *Job) recordLocked(kind byte, body []byte) error {
+	return j.recordAll([]record{{kind: kind, body: body}})
+}
+
+// recordAll writes records with one write. It needs mu.
+func (j *Job) recordAll(records []record) error {
 	if j.closed {
 		return errJobClosed
 	}
-	at, err := j.log.append(kind, body)
-	if err != nil {
+	if err := j.log.appendAll(records); err != nil {
 		return err
 	}
-	if err := j.state.apply(kind, at, body); err != nil {
-		return err
+	for i := range records {
+		r := &records[i]
+		if err := j.state.apply(r.kind, r.at, r.body); err != nil {
+			return err
+		}
 	}
 	j.changed.Broadcast()
 	return j.compactIfWorthIt()

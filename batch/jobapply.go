@@ -69,10 +69,9 @@ func (s *jobState) applyLinks(d *decoder, end int64) {
 		if d.bad {
 			return
 		}
-		if _, known := s.seen[r.key]; known {
+		if known := s.admit(&r, at); known {
 			s.dead += 32 // about what it took
 		}
-		s.admit(&r, at)
 	}
 }
 

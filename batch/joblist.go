@@ -58,7 +58,7 @@ func (j *Job) AcceptList(ctx context.Context, list *LinkList) (ListReport, error
 }
 
 func (j *Job) addList(ctx context.Context, list *LinkList, accept bool) (ListReport, error) {
-	a := &listAdder{j: j, list: list}
+	a := &listAdder{j: j, list: list, batch: newLinkBatch(j)}
 	j.mu.Lock()
 	closed, begun := j.closed, j.state.place
 	j.adding++
@@ -84,6 +84,7 @@ func (j *Job) addList(ctx context.Context, list *LinkList, accept bool) (ListRep
 type listAdder struct {
 	j        *Job
 	list     *LinkList
+	batch    *linkBatch
 	report   ListReport
 	anew     bool                // references are taken from the list, also of what is known
 	visited  map[uint32]struct{} // anew: what the list has
@@ -93,20 +94,24 @@ type listAdder struct {
 // listLine is a line of a list as the job sees it.
 type listLine struct {
 	linkRecord
-	bad [16]byte // its key if it cannot be fetched
-	err error    // why
+	text string // makes its key if it cannot be fetched
+	err  error  // why
 }
 
 // badKey is the key of a line that is no link, or whose name another link has.
-func badKey(text []byte) [16]byte { return hashOf("line", string(text)) }
+func badKey(text string) [16]byte { return hashOf("line", text) }
 
 // attach lets the job read the list.
 func (a *listAdder) attach() {
 	if a.list.file == nil {
 		return
 	}
+	fi, err := a.list.file.Stat()
 	a.j.mu.Lock()
 	defer a.j.mu.Unlock()
+	if s := a.j.state; err == nil && len(s.seen) == 0 {
+		s.seen = make(map[[16]byte]uint32, min(fi.Size()/64, 1<<20)) // of lines of usual lengths, it need not grow
+	}
 	a.j.list = a.list
 	a.j.changed.Broadcast()
 }
@@ -125,7 +130,7 @@ func (a *listAdder) next() (listLine, error) {
 	if err != nil && !bad {
 		return listLine{}, err
 	}
-	l := listLine{bad: badKey(item.line.text), err: err}
+	l := listLine{text: item.text, err: err}
 	if err == nil {
 		l.linkRecord, l.err = a.j.newRecord(item.Link)
 		if l.err == nil && a.list.file == nil {
@@ -189,16 +194,39 @@ func (a *listAdder) add(lines []listLine) error {
 	j := a.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	batch := newLinkBatch(j)
 	for i := range lines {
-		if err := a.admit(batch, &lines[i]); err != nil {
+		if err := a.admit(a.batch, &lines[i]); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(batch.write(), a.writeFailures()); err != nil || a.list.file == nil {
+	first := uint32(j.state.entries.n)
+	written := a.batch.write()
+	if written == nil {
+		a.keep(lines, first)
+	}
+	if err := errors.Join(written, a.writeFailures()); err != nil || a.list.file == nil {
 		return err
 	}
 	return j.recordLocked(kindCheckpoint, checkpointBody(a.list.here()))
+}
+
+// keep keeps for their turn the links of what was added, which has the indices from
+// next on, in the order of the lines. It needs mu.
+func (a *listAdder) keep(lines []listLine, next uint32) {
+	all := &a.j.state.entries
+	for i := range lines {
+		l := &lines[i]
+		if int(next) == all.n {
+			return
+		}
+		if e := all.at(next); !e.byRef || e.at != l.offset {
+			continue
+		}
+		if l.err == nil {
+			a.j.kept.add(next, keptLink{l.link, l.name, l.text})
+		}
+		next++
+	}
 }
 
 // admit adds one line.
@@ -240,7 +268,7 @@ func (a *listAdder) refersAnew(index uint32, l *listLine) bool {
 // fail adds a line that has failed.
 func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 	a.report.Bad++
-	l.key, l.sum = l.bad, 0
+	l.key, l.sum = badKey(l.text), 0
 	if index, seen := a.j.state.seen[l.key]; seen {
 		if a.refersAnew(index, l) {
 			return b.add(&l.linkRecord)

@@ -99,7 +99,7 @@ func (a *listAdder) lookUp(l *listLine) (uint32, bool) {
 	defer a.j.mu.Unlock()
 	index, known := a.j.state.seen[l.key]
 	if l.err != nil || known && a.j.state.entries.at(index).sum != l.sum {
-		index, known = a.j.state.seen[l.bad]
+		index, known = a.j.state.seen[badKey(l.text)]
 	}
 	return index, known
 }

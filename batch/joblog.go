@@ -38,29 +38,48 @@ type jobLog struct {
 	size   int64 // of whole records
 	synced int64 // bytes that are safe from a loss of power
 	broken error // why nothing can be appended any more
+
+	payload, text []byte // of what is written: made once
+}
+
+// record is one of a log.
+type record struct {
+	kind byte
+	body []byte
+	at   int64 // where the body begins, once it was written
 }
 
 // append writes a record and returns where its body begins. It stands when the
 // process is killed, and when sync was called.
 func (l *jobLog) append(kind byte, body []byte) (at int64, err error) {
+	records := [1]record{{kind: kind, body: body}}
+	err = l.appendAll(records[:])
+	return records[0].at, err
+}
+
+// appendAll is append of several records with one write. It sets where they are.
+func (l *jobLog) appendAll(records []record) error {
 	if l.broken != nil {
-		return 0, l.broken
+		return l.broken
 	}
-	payload := make([]byte, 0, len(body)+32)
-	payload = append(payload, kind)
-	payload = binary.AppendUvarint(payload, uint64(l.size))
-	payload = binary.AppendUvarint(payload, uint64(l.synced))
-	before := len(payload)
-	record, err := journal.AppendRecord(make([]byte, 0, len(payload)+len(body)+recordHeader), append(payload, body...))
-	if err != nil {
-		return 0, err
+	l.text = l.text[:0]
+	for i := range records {
+		r := &records[i]
+		at := l.size + int64(len(l.text))
+		l.payload = append(l.payload[:0], r.kind)
+		l.payload = appendUvarints(l.payload, uint64(at), uint64(l.synced))
+		r.at = at + recordHeader + int64(len(l.payload))
+		l.payload = append(l.payload, r.body...)
+		var err error
+		if l.text, err = journal.AppendRecord(l.text, l.payload); err != nil {
+			return err
+		}
 	}
-	if _, err := l.file.WriteAt(record, l.size); err != nil {
-		return 0, l.undo(err)
+	if _, err := l.file.WriteAt(l.text, l.size); err != nil {
+		return l.undo(err)
 	}
-	at = l.size + recordHeader + int64(before)
-	l.size += int64(len(record))
-	return at, nil
+	l.size += int64(len(l.text))
+	return nil
 }
 
 // undo removes what was written of a record.

@@ -125,10 +125,16 @@ func (j *Job) link(index uint32) (l Link, name string, err error) {
 	if j.list == nil {
 		return l, "", errNoList
 	}
-	l, text, err := j.list.at(e.at, int(e.line))
-	if text == nil && err != nil {
+	text, err := j.list.textAt(e.at)
+	if err != nil {
 		return l, "", err
 	}
+	if k := j.kept.get(index); k != nil && k.text == string(text) {
+		l = k.link
+		l.Line = int(e.line)
+		return l, k.name, nil
+	}
+	l, err = j.list.linkIn(text, int(e.line))
 	if err == nil {
 		r, refused := j.newRecord(l)
 		switch {
@@ -140,7 +146,7 @@ func (j *Job) link(index uint32) (l Link, name string, err error) {
 			err = &ConflictError{Name: l.Name}
 		}
 	}
-	if !j.isSeen(badKey(text), index) {
+	if !j.isSeen(badKey(string(text)), index) {
 		return l, "", errOtherLine
 	}
 	return l, "", err

@@ -81,8 +81,9 @@ func (j *Job) Run(ctx context.Context, m *dlmanager.DownloadManager, limits Limi
 	stopSaving := r.saveNowAndThen()
 	defer stopSaving()
 	opts = append(append([]Option{}, opts...), WithNaming(r.name))
-	for o := range Each(ctx, m, r.items(), opts...) {
-		r.finish(o)
+	for group := range groups(ctx, m, r.items(), false, opts) {
+		group.give(len(group.outcomes))
+		r.finish(group.outcomes)
 	}
 	stopSaving()
 	r.fail(j.Sync())
@@ -103,8 +104,10 @@ type jobRun struct {
 	hand     map[uint32]*jobHost // what is under way
 	named    namedURL            // of the item given out last; only who takes items uses it
 	released []uint32            // of hosts that have room again
-	there    int                 // files
-	err      error               // why it cannot go on
+	records  []record            // of a group, and their bodies: made once
+	bodies   []byte
+	there    int   // files
+	err      error // why it cannot go on
 	report   Report
 }
 

@@ -83,9 +83,9 @@ func (s *jobState) set(index uint32, state byte) *entry {
 }
 
 // admit adds a link that was not seen, or queues one again that was withdrawn. Of
-// one that is there, only where it stands is new. at is where what it is begins in
+// one that is known, only where it stands is new. at is where what it is begins in
 // the log.
-func (s *jobState) admit(r *linkRecord, at int64) uint32 {
+func (s *jobState) admit(r *linkRecord, at int64) (known bool) {
 	x := entry{at: at, sum: r.sum, line: r.line, priority: r.priority, byRef: r.flags&linkByRef != 0, open: r.flags&linkOpen != 0}
 	if x.byRef {
 		x.at = r.offset
@@ -104,7 +104,7 @@ func (s *jobState) admit(r *linkRecord, at int64) uint32 {
 		if x.state == entryQueued {
 			s.queue.push(x.priority, index)
 		}
-		return index
+		return false
 	}
 	e := s.entries.at(index)
 	x.state, x.attempts = e.state, e.attempts
@@ -113,7 +113,7 @@ func (s *jobState) admit(r *linkRecord, at int64) uint32 {
 		s.set(index, entryQueued)
 		s.queue.push(e.priority, index)
 	}
-	return index
+	return true
 }
 
 // retry queues all that failed again.

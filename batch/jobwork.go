@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/url"
 	"strings"
 	"time"
 
@@ -90,6 +89,7 @@ func (r *jobRun) next() (item Item[jobItem], found, over bool) {
 		return item, false, false
 	}
 	h.hand++
+	r.j.kept.drop(index)
 	r.hand[index] = h
 	r.named = namedURL{link.URL, name}
 	s.set(index, entryRunning)
@@ -142,10 +142,7 @@ func (r *jobRun) first() (index uint32, ok bool) {
 
 // host returns what is known of the host of a URL.
 func (r *jobRun) host(raw string) *jobHost {
-	name := ""
-	if u, err := url.Parse(raw); err == nil {
-		name = strings.ToLower(u.Host)
-	}
+	name := hostOf(raw)
 	h := r.hosts[name]
 	if h == nil {
 		h = &jobHost{name: name}
@@ -154,44 +151,38 @@ func (r *jobRun) host(raw string) *jobHost {
 	return h
 }
 
-// finish tells and notes an outcome.
-func (r *jobRun) finish(o Outcome[jobItem]) {
-	index := o.Value.index
-	if o.Value.bad != nil {
-		o.Err = o.Value.bad
+// hostOf returns the host of a URL that was checked, and its port, without reading
+// all of it.
+func hostOf(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
 	}
-	r.tell(&o)
-	r.report.count(&o)
-	j := r.j
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	h := r.hand[index]
-	switch {
-	case o.There():
-		r.there++
-		r.note(kindDone, doneBody(index, &o))
-	case o.State == Failed:
-		f := failureRecord{index, failureOf(&o)}
-		f.Attempts += int(j.state.entries.at(index).attempts)
-		r.note(kindFailed, f.body())
-	case errors.Is(o.Err, dlmanager.ErrClosed):
-		r.requeue(index)
-		r.failLocked(fmt.Errorf("the job stopped: %w", dlmanager.ErrClosed))
-	default:
-		e := j.state.entries.at(index)
-		e.attempts = uint8(min(int(e.attempts)+o.Attempts, 1<<8-1))
-		r.requeue(index)
+	return strings.ToLower(rest[strings.LastIndexByte(rest, '@')+1:])
+}
+
+// noteAfter is how long an outcome that was told waits until it is noted with those
+// that came at the same time: a kill in between makes them come again.
+const noteAfter = 10 * time.Millisecond
+
+// finish tells outcomes, and notes them with one write.
+func (r *jobRun) finish(group []Outcome[jobItem]) {
+	told := 0
+	defer func() { r.note(group[:told]) }() // when tell panics, too
+	begun := time.Now()
+	for told < len(group) {
+		o := &group[told]
+		if o.Value.bad != nil {
+			o.Err = o.Value.bad
+		}
+		r.tell(o)
+		r.report.count(o)
+		told++
+		if now := time.Now(); now.Sub(begun) > noteAfter {
+			r.note(group[:told])
+			group, told, begun = group[told:], 0, now
+		}
 	}
-	delete(r.hand, index)
-	h.hand--
-	if len(h.parked) > 0 {
-		r.released = append(r.released, h.parked[0])
-		h.parked = h.parked[1:]
-	} else if h.hand == 0 {
-		delete(r.hosts, h.name)
-	}
-	r.checkLimits()
-	j.changed.Broadcast()
 }
 
 // tell calls the caller's function. If it panics, nobody waits for more items.
@@ -212,19 +203,74 @@ func (r *jobRun) tell(o *Outcome[jobItem]) {
 	returned = true
 }
 
-// note writes down an outcome. If that cannot be done, the item comes again.
-func (r *jobRun) note(kind byte, body []byte) {
-	if err := r.j.recordLocked(kind, body); err != nil {
-		r.failLocked(err)
+// note writes down outcomes that were told. If that cannot be done, the items come
+// again.
+func (r *jobRun) note(group []Outcome[jobItem]) {
+	if len(group) == 0 {
+		return
+	}
+	j := r.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.records, r.bodies = r.records[:0], r.bodies[:0]
+	for i := range group {
+		r.record(&group[i])
+	}
+	if len(r.records) > 0 {
+		if err := j.recordAll(r.records); err != nil {
+			r.failLocked(err)
+		}
+	}
+	for i := range group {
+		r.release(group[i].Value.index)
+	}
+	r.checkLimits()
+	j.changed.Broadcast()
+}
+
+// record says what is to be written down of an outcome, if anything is. It needs mu.
+func (r *jobRun) record(o *Outcome[jobItem]) {
+	index := o.Value.index
+	e := r.j.state.entries.at(index)
+	switch {
+	case o.There():
+		r.there++
+		begin := len(r.bodies)
+		r.bodies = appendDone(r.bodies, index, o)
+		r.records = append(r.records, record{kind: kindDone, body: r.bodies[begin:]})
+	case o.State == Failed:
+		f := failureRecord{index, failureOf(o)}
+		f.Attempts += int(e.attempts)
+		r.records = append(r.records, record{kind: kindFailed, body: f.body()})
+	default:
+		e.attempts = uint8(min(int(e.attempts)+o.Attempts, 1<<8-1))
+		if errors.Is(o.Err, dlmanager.ErrClosed) {
+			r.failLocked(fmt.Errorf("the job stopped: %w", dlmanager.ErrClosed))
+		}
 	}
 }
 
-func doneBody(index uint32, o *Outcome[jobItem]) []byte {
+// release ends what an item has in hand, and leaves it to the next run if it was not
+// noted. It needs mu.
+func (r *jobRun) release(index uint32) {
+	r.requeue(index)
+	h := r.hand[index]
+	delete(r.hand, index)
+	h.hand--
+	if len(h.parked) > 0 {
+		r.released = append(r.released, h.parked[0])
+		h.parked = h.parked[1:]
+	} else if h.hand == 0 {
+		delete(r.hosts, h.name)
+	}
+}
+
+func appendDone(b []byte, index uint32, o *Outcome[jobItem]) []byte {
 	text := uint64(len(o.URL) + len(o.Name) + len(o.Checksum))
 	for _, m := range o.Mirrors {
 		text += uint64(len(m))
 	}
-	return appendUvarints(nil, uint64(index), uint64(o.Bytes), text)
+	return appendUvarints(b, uint64(index), uint64(o.Bytes), text)
 }
 
 // maxReason is how much of an error is kept, in bytes: some say what a server sent.

@@ -39,26 +39,31 @@ func (w *window) line(file afero.File, offset int64) (text []byte, whole bool, e
 	return text, ended || n < windowSize, nil
 }
 
-// at reads the line again that began at an offset of the file. text stands until the
-// next call.
-func (l *LinkList) at(offset int64, number int) (link Link, text []byte, err error) {
+// textAt reads the line again that began at an offset of the file. It stands until
+// the next call.
+func (l *LinkList) textAt(offset int64) ([]byte, error) {
 	text, whole, err := l.seen.line(l.file, offset)
 	if err != nil {
-		return Link{}, nil, err
+		return nil, err
 	}
 	if !whole {
 		r := newLineReader(io.NewSectionReader(l.file, offset, maxLine))
 		r.offset = offset
 		line, err := r.next()
 		if err != nil {
-			return Link{}, nil, err
+			return nil, err
 		}
 		text = line.text
 	}
-	if text = bytes.TrimRight(text, "\r\n"); offset == 0 {
+	if text = trimEnd(text); offset == 0 {
 		text = bytes.TrimPrefix(text, byteOrder)
 	}
-	link, ok, err := parseLine(text)
+	return text, nil
+}
+
+// linkIn returns the link in a line that was read again.
+func (l *LinkList) linkIn(text []byte, number int) (Link, error) {
+	link, ok, err := parseLine(string(text))
 	if err == nil && !ok {
 		err = errors.New("the line has no link any more")
 	}
@@ -66,5 +71,5 @@ func (l *LinkList) at(offset int64, number int) (link Link, text []byte, err err
 	if err != nil {
 		err = &LineError{l.name, number, err}
 	}
-	return link, text, err
+	return link, err
 }

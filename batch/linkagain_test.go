@@ -34,11 +34,15 @@ func TestALineIsReadAgainByItsPlace(t *testing.T) {
 		turns = append(turns, i)
 	}
 	for _, i := range turns {
-		link, _, err := l.at(offsets[i], i+1)
+		line, err := l.textAt(offsets[i])
+		require.NoError(t, err)
+		link, err := l.linkIn(line, i+1)
 		require.NoError(t, err)
 		assert.Equal(t, urls[i], link.URL)
 		assert.Equal(t, i+1, link.Line)
 	}
-	_, _, err = l.at(int64(text.Len()), 401)
+	line, err := l.textAt(int64(text.Len()))
+	require.NoError(t, err)
+	_, err = l.linkIn(line, 401)
 	require.Error(t, err, "there is nothing")
 }

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,11 +31,11 @@ var ErrNotList = errors.New("this is not a list of links, one a line")
 
 // parseLine reads a line without its end. ok is false for a blank line and a
 // comment.
-func parseLine(text []byte) (link Link, ok bool, err error) {
-	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+func parseLine(text string) (link Link, ok bool, err error) {
+	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
 		return Link{}, false, fmt.Errorf("%w: the line is not text in UTF-8", ErrNotList)
 	}
-	line := strings.TrimSpace(string(text))
+	line := strings.TrimSpace(text)
 	switch {
 	case line == "" || line[0] == '#':
 		return Link{}, false, nil
@@ -53,19 +52,23 @@ func parseLine(text []byte) (link Link, ok bool, err error) {
 
 // parseColumns reads URL [name] [checksum]; "-" stands for no name.
 func parseColumns(line string) (Link, error) {
-	columns := strings.Fields(line)
-	if len(columns) > 3 {
-		return Link{}, fmt.Errorf("there are %d columns, not URL, name and checksum; a name with spaces needs a line of JSON", len(columns))
+	var columns [3]string
+	n := 0
+	for column := range strings.FieldsSeq(line) {
+		if n < len(columns) {
+			columns[n] = column
+		}
+		n++
 	}
-	link := Link{URL: columns[0]}
-	if len(columns) > 1 && columns[1] != "-" {
-		link.Name = columns[1]
+	if n > len(columns) {
+		return Link{}, fmt.Errorf("there are %d columns, not URL, name and checksum; a name with spaces needs a line of JSON", n)
+	}
+	link := Link{URL: columns[0], Name: columns[1], Checksum: columns[2]}
+	if link.Name == "-" {
+		link.Name = ""
 	}
 	if strings.Contains(link.Name, ":") {
 		return Link{}, errors.New("the second column is the name, and no name has a colon; write - there for none, and the checksum behind it")
-	}
-	if len(columns) > 2 {
-		link.Checksum = columns[2]
 	}
 	return link, nil
 }
@@ -102,13 +105,19 @@ func jsonProblem(err error) error {
 
 // check refuses what can be seen to be wrong without asking anybody.
 func (l *Link) check() error {
-	for _, url := range append([]string{l.URL}, l.Mirrors...) {
-		if err := dlmanager.CheckURL(url); err != nil {
-			return err
-		}
-		if strings.ContainsFunc(url, unicode.IsControl) {
-			return errors.New("bad URL: it has control characters")
-		}
+	err := checkURL(l.URL)
+	for i := 0; err == nil && i < len(l.Mirrors); i++ {
+		err = checkURL(l.Mirrors[i])
+	}
+	return err
+}
+
+func checkURL(url string) error {
+	if err := dlmanager.CheckURL(url); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(url, unicode.IsControl) {
+		return errors.New("bad URL: it has control characters")
 	}
 	return nil
 }

@@ -126,6 +126,7 @@ func (l *LinkList) here() place {
 type listed struct {
 	Link
 	line line
+	text string // of the line
 }
 
 // next returns the next link, io.EOF, or what is wrong. With a *LineError, the line
@@ -136,7 +137,8 @@ func (l *LinkList) next() (listed, error) {
 		if err != nil {
 			return listed{}, l.close(err, line.number)
 		}
-		link, ok, err := parseLine(line.text)
+		text := string(line.text)
+		link, ok, err := parseLine(text)
 		if line.long && !errors.Is(err, ErrNotList) {
 			err = errLongLine
 		}
@@ -146,9 +148,9 @@ func (l *LinkList) next() (listed, error) {
 		link.Line = line.number
 		if err == nil {
 			l.good = true
-			return listed{link, line}, nil
+			return listed{link, line, text}, nil
 		}
-		return listed{link, line}, l.fault(err, line.number)
+		return listed{link, line, text}, l.fault(err, line.number)
 	}
 	return listed{}, l.over
 }

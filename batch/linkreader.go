@@ -76,11 +76,19 @@ func (r *lineReader) next() (line, error) {
 		r.sum.Write(text)
 		r.whole, r.ended = r.offset, r.number
 	}
-	l.text = bytes.TrimRight(l.text, "\r\n")
+	l.text = trimEnd(l.text)
 	if l.offset == 0 {
 		l.text = bytes.TrimPrefix(l.text, byteOrder)
 	}
 	return l, nil
+}
+
+// trimEnd cuts off the ends of lines.
+func trimEnd(text []byte) []byte {
+	for len(text) > 0 && (text[len(text)-1] == '\n' || text[len(text)-1] == '\r') {
+		text = text[:len(text)-1]
+	}
+	return text
 }
 
 // skip passes over the rest of a line that is too long.

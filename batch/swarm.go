@@ -37,16 +37,36 @@ func One[T any](ctx context.Context, m *dlmanager.DownloadManager, item Item[T],
 
 func outcomes[T any](ctx context.Context, m *dlmanager.DownloadManager, items iter.Seq[Item[T]], ordered bool, opts []Option) iter.Seq[Outcome[T]] {
 	return func(yield func(Outcome[T]) bool) {
+		for group := range groups(ctx, m, items, ordered, opts) {
+			for i := range group.outcomes {
+				group.give(1)
+				if !yield(group.outcomes[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// group is outcomes that are there at the same time.
+type group[T any] struct {
+	outcomes []Outcome[T] // valid until the next group is asked for
+	give     func(n int)  // is told that so many more of them are given out
+}
+
+// groups is [outcomes] that gives them out together that come together.
+func groups[T any](ctx context.Context, m *dlmanager.DownloadManager, items iter.Seq[Item[T]], ordered bool, opts []Option) iter.Seq[group[T]] {
+	return func(yield func(group[T]) bool) {
 		f := newFlight[T](ctx, m, ordered, newConfig(opts))
 		defer f.close() // also when the loop's body panics
 		f.start(items)
 		for {
-			o, ok := f.line.pop()
-			if !ok {
+			all := f.line.pop()
+			if len(all) == 0 {
 				f.rethrow()
 				return
 			}
-			if !yield(o) {
+			if !yield(group[T]{all, f.line.give}) {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -48,6 +49,9 @@ func HashedName(u *url.URL) (string, error) {
 
 // unescaped decodes percent-encoding (RFC 3986, 2.1). What is no encoding stays.
 func unescaped(segment string) string {
+	if strings.IndexByte(segment, '%') < 0 {
+		return segment
+	}
 	if decoded, err := url.PathUnescape(segment); err == nil {
 		return decoded
 	}
@@ -58,13 +62,27 @@ func unescaped(segment string) string {
 // its length. It is "" if s has nothing but dots and spaces. NFC is how most
 // names are written, and the one form in which all systems can find them.
 func portable(s string) string {
-	s = norm.NFC.String(strings.Map(storable, s))
-	s = strings.Map(storable, s) // after 30 combining marks, norm puts one of its own (UAX 15, 13)
-	s = strings.TrimRight(s, ". ")
+	if !isStorableASCII(s) { // most are
+		s = norm.NFC.String(strings.Map(storable, s))
+		s = strings.Map(storable, s) // after 30 combining marks, norm puts one of its own (UAX 15, 13)
+	}
+	for s != "" && (s[len(s)-1] == '.' || s[len(s)-1] == ' ') {
+		s = s[:len(s)-1]
+	}
 	if s != "" && isDevice(s) {
 		return "_" + s
 	}
 	return s
+}
+
+// isStorableASCII reports whether s is of ASCII that storable leaves alone.
+func isStorableASCII(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || c == '/' || forbiddenASCII[c] {
+			return false
+		}
+	}
+	return true
 }
 
 // storable returns "_" for what no part of a name may have.

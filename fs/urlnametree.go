@@ -76,11 +76,14 @@ func TreeName(u *url.URL) (string, error) {
 // join makes the name of a leaf in its folders. It puts a leaf where no folder
 // can be.
 func join(folders []string, leaf string) string {
-	dir := strings.Join(folders, "/") + "/"
-	if _, ext := splitExt(leaf); ext == "" {
-		dir += leafFolder + "/"
+	name := make([]byte, 0, maxTree)
+	for _, folder := range folders {
+		name = append(append(name, folder...), '/')
 	}
-	return dir + leaf
+	if _, ext := splitExt(leaf); ext == "" {
+		name = append(name, leafFolder+"/"...)
+	}
+	return string(append(name, leaf...))
 }
 
 // Canonical returns what makes a URL the same resource here, in one spelling (RFC
@@ -103,10 +106,18 @@ func resourceOf(u *url.URL) resource {
 		scheme: lowerASCII(u.Scheme),
 		host:   lowerASCII(u.Hostname()),
 		port:   u.Port(),
-		path:   "/" + strings.TrimPrefix(u.EscapedPath(), "/"),
+		path:   u.EscapedPath(),
+	}
+	if !strings.HasPrefix(r.path, "/") {
+		r.path = "/" + r.path
 	}
 	if r.port == "" {
-		r.port = map[string]string{"http": "80", "https": "443"}[r.scheme]
+		switch r.scheme {
+		case "http":
+			r.port = "80"
+		case "https":
+			r.port = "443"
+		}
 	}
 	if u.ForceQuery || u.RawQuery != "" {
 		r.query = "?" + u.RawQuery
@@ -123,19 +134,20 @@ func (r resource) String() string {
 // can be read back from them. The leaf may be too long yet.
 func (r resource) parts() (folders []string, leaf string, exact bool) {
 	host, exact := r.site()
-	folders, exact = append(folders, host), exact && r.query == ""
-	segments := strings.Split(r.path[1:], "/")
-	last := len(segments) - 1
-	for _, segment := range segments[:last] {
+	folders = append(make([]string, 0, strings.Count(r.path, "/")), host) // the path begins with one
+	exact = exact && r.query == ""
+	segment, rest, more := strings.Cut(r.path[1:], "/")
+	for more {
 		part := fitting(unescaped(segment), maxPart-len("+"))
-		exact = exact && segment == escaped(part)
+		exact = exact && spells(segment, part)
 		folders = append(folders, folder(part))
+		segment, rest, more = strings.Cut(rest, "/")
 	}
-	if segments[last] == "" {
+	if segment == "" {
 		return folders, indexLeaf, false
 	}
-	leaf = cmp.Or(portable(unescaped(segments[last])), blank)
-	return folders, leaf, exact && segments[last] == escaped(leaf) && len(leaf) <= maxPart
+	leaf = cmp.Or(portable(unescaped(segment)), blank)
+	return folders, leaf, exact && spells(segment, leaf) && len(leaf) <= maxPart
 }
 
 // site returns the first folder: the host of https on its own port, with "+PORT"
@@ -163,30 +175,49 @@ func (r resource) site() (folder string, exact bool) {
 
 // isPort reports whether s is a port number in its one spelling.
 func isPort(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return err == nil && strconv.FormatUint(n, 10) == s
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && (s[0] != '0' || s == "0")
 }
 
 // fitting returns what is nearest to s among the parts of at most limit bytes.
 func fitting(s string, limit int) string {
-	short := cut(portable(s), limit-len(blank))
-	return cmp.Or(portable(short), blank) // the end may be a space or a device now
+	part := portable(s)
+	if short := cut(part, limit-len(blank)); short != part {
+		part = portable(short) // the end may be a space or a device now
+	}
+	return cmp.Or(part, blank)
 }
 
-// escaped is the spelling of a segment with no escape that RFC 3986 (3.3, pchar)
-// does not need. A part whose spelling this is can be read back to it.
-func escaped(segment string) string {
+// spells reports whether segment is the spelling of part with no escape that RFC
+// 3986 (3.3, pchar) does not need: then part can be read back to it.
+func spells(segment, part string) bool {
 	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for _, c := range []byte(segment) {
-		if isLetter(c) || isDigit(c) || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+	for i := range len(part) {
+		c := part[i]
+		switch {
+		case unescapedChars[c]:
+			if segment == "" || segment[0] != c {
+				return false
+			}
+			segment = segment[1:]
+		default:
+			if len(segment) < len("%XX") || segment[0] != '%' || segment[1] != hex[c>>4] || segment[2] != hex[c&15] {
+				return false
+			}
+			segment = segment[len("%XX"):]
 		}
 	}
-	return b.String()
+	return segment == ""
 }
+
+// unescapedChars are those that need no escape.
+var unescapedChars = func() (table [1 << 8]bool) {
+	for i := range table {
+		c := byte(i)
+		table[i] = isLetter(c) || isDigit(c) || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
+	}
+	return table
+}()
 
 // folder makes a part one that neither a file nor the folder of files without
 // extensions can have. It can be undone: less one "+", if there is one.
@@ -201,6 +232,9 @@ func folder(part string) string {
 // lowerASCII leaves other letters alone: what they are in a host's lower case is
 // for IDNA to say, and two spellings of one host may well have two names.
 func lowerASCII(s string) string {
+	if !strings.ContainsFunc(s, isUpperASCII) {
+		return s
+	}
 	b := []byte(s)
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
@@ -209,3 +243,5 @@ func lowerASCII(s string) string {
 	}
 	return string(b)
 }
+
+func isUpperASCII(r rune) bool { return 'A' <= r && r <= 'Z' }

@@ -242,3 +242,12 @@ func hostRune(r rune) rune {
 	}
 	return r
 }
+
+func BenchmarkTreeName(b *testing.B) {
+	u, err := url.Parse("https://downloads.example.com/releases/v12/artifacts/linux-amd64/tool-12345.tar.gz")
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = TreeName(u)
+	}
+}

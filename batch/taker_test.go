@@ -1,0 +1,114 @@
+package batch
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager"
+)
+
+// thereAndNot gives out items of which rows are there, and some between them are not.
+func thereAndNot(t *testing.T, base string, m *dlmanager.DownloadManager, n int) (items []Item[int], there int) {
+	t.Helper()
+	for i := range n {
+		url := fmt.Sprint(base, "/", i)
+		items = append(items, Item[int]{Link{URL: url}, i})
+		if i%(3*longRow) == 2*longRow {
+			continue
+		}
+		name, err := Tree(url)
+		require.NoError(t, err)
+		require.NoError(t, m.Download(url, name).Wait())
+		there++
+	}
+	return items, there
+}
+
+func TestRowsOfFilesThatAreThereComeInOrder(t *testing.T) {
+	s := echo(t)
+	m := newManager(t)
+	const n = 20 * longRow
+	items, there := thereAndNot(t, s.URL, m, n)
+	next := 0
+	for out := range Swarm(t.Context(), m, slices.Values(items)) {
+		require.NoError(t, out.Err)
+		require.Equal(t, next, out.Value)
+		next++
+		if out.State == CacheHit {
+			there--
+		}
+	}
+	assert.Equal(t, n, next)
+	assert.Zero(t, there)
+}
+
+func TestAPanicAfterARowIsTheLoops(t *testing.T) {
+	s := echo(t)
+	m := newManager(t)
+	items, _ := thereAndNot(t, s.URL, m, 2*longRow)
+	seen := 0
+	assert.PanicsWithValue(t, "no more", func() {
+		for range Each(t.Context(), m, func(yield func(Item[int]) bool) {
+			for _, item := range items {
+				if !yield(item) {
+					return
+				}
+			}
+			panic("no more")
+		}) {
+			seen++
+		}
+	})
+	assert.Equal(t, len(items), seen, "what was taken is given out before")
+}
+
+func TestAPanickingNamingIsTheLoops(t *testing.T) {
+	naming := func(string) (string, error) { panic("no name") }
+	assert.PanicsWithValue(t, "no name", func() {
+		for range Each(t.Context(), newManager(t), Links("https://h/1", "https://h/2"), WithNaming(naming)) {
+			t.Error("an outcome of nothing")
+		}
+	})
+}
+
+func TestLeavingTheLoopInARowWaitsForTheSequence(t *testing.T) {
+	s := echo(t)
+	m := newManager(t)
+	items, _ := thereAndNot(t, s.URL, m, 2*longRow)
+	over := false
+	seen := 0
+	for range Each(t.Context(), m, func(yield func(Item[int]) bool) {
+		defer func() { over = true }()
+		for i := 0; yield(items[i%(2*longRow)]); i++ {
+		}
+	}) {
+		if seen++; seen == 10*longRow {
+			break
+		}
+	}
+	assert.True(t, over)
+}
+
+func TestAnOutcomeIsGivenOutWhileTheSequenceWaits(t *testing.T) {
+	s := echo(t)
+	m := newManager(t)
+	items, _ := thereAndNot(t, s.URL, m, 3)
+	seen := make(chan int)
+	waiting := func(yield func(Item[int]) bool) {
+		for _, item := range items {
+			if !yield(item) || <-seen != item.Value {
+				return
+			}
+		}
+	}
+	n := 0
+	for out := range Each(t.Context(), m, waiting) {
+		n++
+		seen <- out.Value
+	}
+	assert.Equal(t, len(items), n)
+}
