@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -282,6 +285,32 @@ func TestAFileThatIsReplacedIsNotEvictedMeanwhile(t *testing.T) {
 	assert.FileExists(t, m.dir.Path("old"))
 	close(gate)
 	require.NoError(t, again.Wait())
+}
+
+func TestOurOwnConnectionsAreNotKept(t *testing.T) {
+	var open atomic.Int32
+	closed := make(chan struct{}, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("x")) }))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			closed <- struct{}{}
+		}
+	}
+	server.Start()
+	defer server.Close()
+	m := newManager(t)
+	for i := range 3 {
+		require.NoError(t, m.Download(fmt.Sprint(server.URL, "/", i), "").Wait())
+	}
+	assert.EqualValues(t, 1, open.Load())
+	require.NoError(t, m.Close())
+	<-closed
+	require.NoError(t, NewDownload(server.URL+"/file", filepath.Join(t.TempDir(), "file")).Wait())
+	<-closed
+	assert.EqualValues(t, 2, open.Load())
 }
 
 func TestACallersTransportKeepsItsConnections(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/digest"
+	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
 // DownloadManager downloads files into one cache directory. Downloads of one
@@ -79,7 +80,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		flights:  map[string]*dirFlight{},
 	}
 	if cfg.defaults.client == nil {
-		m.own = &http.Client{Transport: NewTransport()}
+		m.own = &http.Client{Transport: transfer.NewRoundTripper()}
 		cfg.defaults.client = m.own
 	}
 	if cfg.maxConcurrent < 1 {

@@ -238,6 +238,7 @@ func WithTransport(rt http.RoundTripper) DownloadOption {
 // NewTransport returns a new transport as downloads have it by default:
 // connections are kept, the proxy comes from the environment, dialling may take
 // 10 s. Change what you need, the root CAs say, and give it to [WithTransport].
+// Downloads without one do the same for plain http in less time.
 func NewTransport() *http.Transport { return transfer.NewTransport() }
 
 // WithHooks sets the functions to call at the events of a download's life.

@@ -137,6 +137,6 @@ func (l *life) openClient() (client *http.Client, idle func()) {
 	if l.cfg.client != nil {
 		return l.cfg.client, func() {}
 	}
-	client = &http.Client{Transport: transfer.NewTransport()}
+	client = &http.Client{Transport: transfer.NewRoundTripper()}
 	return client, client.CloseIdleConnections
 }

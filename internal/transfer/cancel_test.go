@@ -31,15 +31,14 @@ func TestCancelBeforeTheStart(t *testing.T) {
 
 func TestCancelWhileDialling(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	transport := NewTransport()
-	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		cancel(errStop)
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	// net/http goes on dialling for others; this tells it that there are none.
-	t.Cleanup(transport.CloseIdleConnections)
-	_, err := Fetch(ctx, Request{URL: parse(t, "http://h/"), Client: &http.Client{Transport: transport}}, &memory{})
+	client := newClient(t, func(transport *http.Transport) {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			cancel(errStop)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
+	_, err := Fetch(ctx, Request{URL: parse(t, "http://h/"), Client: client}, &memory{})
 	require.Same(t, errStop, err)
 }
 

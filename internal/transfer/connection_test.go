@@ -18,14 +18,13 @@ import (
 // countingClient returns a client and the number of connections it has made.
 func countingClient(t *testing.T) (*http.Client, *atomic.Int64) {
 	var dials atomic.Int64
-	transport := NewTransport()
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		dials.Add(1)
-		return dial(ctx, network, address)
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}, &dials
+	return newClient(t, func(transport *http.Transport) {
+		dial := transport.DialContext
+		transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			return dial(ctx, network, address)
+		}
+	}), &dials
 }
 
 func TestConnectionsAreUsedAgain(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"hash/crc32"
 	"io"
-	"net/http"
 	"testing"
 	"time"
 
@@ -68,11 +67,9 @@ func BenchmarkFetch(b *testing.B) {
 	}{{"1KiB", 1 << 10}, {"1MiB", 1 << 20}, {"256MiB", 256 << 20}} {
 		b.Run(size.name, func(b *testing.B) {
 			o := testorigin.New(b)
-			transport := NewTransport()
-			defer transport.CloseIdleConnections()
 			req := Request{
 				URL: parse(b, o.ServeSize("/f", size.bytes)), UserAgent: "bench",
-				Stall: stall, Client: &http.Client{Transport: transport},
+				Stall: stall, Client: newClient(b),
 			}
 			b.SetBytes(size.bytes)
 			b.ReportAllocs()

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/dlmanager/dlmanager/internal/http1"
 )
 
 func TestMain(m *testing.M) {
@@ -56,11 +58,16 @@ func (m *memory) WriteAt(b []byte, off int64) (int, error) {
 	return len(b), nil
 }
 
-// newClient returns a client as downloads have it, closed with the test.
-func newClient(t testing.TB) *http.Client {
-	transport := NewTransport()
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
+// newClient returns a client as downloads have it, with changes to its transport,
+// closed with the test.
+func newClient(t testing.TB, change ...func(*http.Transport)) *http.Client {
+	base := NewTransport()
+	for _, c := range change {
+		c(base)
+	}
+	client := &http.Client{Transport: http1.New(base)}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
 }
 
 func parse(t testing.TB, raw string) *url.URL {

@@ -87,7 +87,9 @@ func TestNoErrorHoldsASecretOfAHeader(t *testing.T) {
 func TestNoErrorHoldsASecretOfTheProxy(t *testing.T) {
 	through := func(proxy *url.URL, err error) func(*Request) {
 		return func(r *Request) {
-			r.Client.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) { return proxy, err }
+			r.Client = newClient(t, func(tr *http.Transport) {
+				tr.Proxy = func(*http.Request) (*url.URL, error) { return proxy, err }
+			})
 		}
 	}
 	refusing := strings.TrimPrefix(serveRaw(t, always("HTTP/1.1 407 \x1b[31mauthenticate at http://h/?a=b\r\nContent-Length: 0\r\n\r\n")), "http://")
@@ -122,7 +124,7 @@ func child() bool {
 	}
 	u, err := url.Parse(raw)
 	if err == nil {
-		_, err = Fetch(context.Background(), Request{URL: u, Client: &http.Client{Transport: NewTransport()}}, &memory{})
+		_, err = Fetch(context.Background(), Request{URL: u, Client: &http.Client{Transport: NewRoundTripper()}}, &memory{})
 	}
 	fmt.Println(strings.Join(texts(err), "\n"))
 	return true

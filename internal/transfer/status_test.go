@@ -181,7 +181,7 @@ func TestAProxyThatWantsCredentialsIsAStatus(t *testing.T) {
 	at := strings.TrimPrefix(serveRaw(t, always("HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")), "http://")
 	for _, raw := range []string{"http://h.invalid/f?key=s3cret", "https://h.invalid/f?key=s3cret"} {
 		_, _, err := get(t, raw, func(r *Request) {
-			r.Client.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: at})
+			r.Client = newClient(t, func(tr *http.Transport) { tr.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: at}) })
 		})
 		status := requireStatus(t, err, 407)
 		require.Equal(t, "407 Who are you", status.Status)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-cleanhttp"
+
+	"github.com/dlmanager/dlmanager/internal/http1"
 )
 
 const (
@@ -50,6 +52,11 @@ func NewTransport() *http.Transport {
 	t.Protocols.SetHTTP1(true)
 	return t
 }
+
+// NewRoundTripper returns what downloads use by default: a new transport that
+// makes the requests that are http, without TLS and without a proxy, in their own
+// goroutine. Its CloseIdleConnections leaves nothing open.
+func NewRoundTripper() http.RoundTripper { return http1.New(NewTransport()) }
 
 // proxyRefusal is the 407 of a proxy that was asked for a connection to somebody
 // else. net/http would keep its text alone.

@@ -20,9 +20,8 @@ const stall = 30 * time.Second
 // pipeClient returns a client whose every connection is a pipe to serve, which
 // is called with the request's path. It runs in the bubble of a synctest.
 func pipeClient(t *testing.T, serve func(conn net.Conn, path string)) *http.Client {
-	transport := NewTransport()
 	var running sync.WaitGroup
-	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
 		here, there := net.Pipe()
 		running.Go(func() {
 			defer there.Close()
@@ -37,11 +36,8 @@ func pipeClient(t *testing.T, serve func(conn net.Conn, path string)) *http.Clie
 		})
 		return here, nil
 	}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		running.Wait()
-	})
-	return &http.Client{Transport: transport}
+	t.Cleanup(running.Wait)
+	return newClient(t, func(transport *http.Transport) { transport.DialContext = dial })
 }
 
 func say(conn net.Conn, text string) { _, _ = io.WriteString(conn, text) }
@@ -112,10 +108,12 @@ func TestSilenceIsAStall(t *testing.T) {
 func TestAHangingDialIsAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, err := inBubble(t, &memory{}, nil, func(r *Request) {
-			r.Client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}
+			r.Client = newClient(t, func(transport *http.Transport) {
+				transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+			})
 		})
 		requireFailure(t, err, ErrStalled)
 	})
