@@ -49,36 +49,45 @@ func isPlain(raw string) bool {
 	if scheme != "https" && scheme != "http" {
 		return false
 	}
-	end := 0
-	for end < len(rest) && isPlainIn(rest[end], ".-") {
-		end++
+	host, path := rest, ""
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		host, path = rest[:slash], rest[slash:]
 	}
-	if end == 0 {
-		return false
-	}
-	if rest = rest[end:]; rest == "" {
-		return true
-	}
-	port, path := rest, ""
-	if i := strings.IndexByte(rest, '/'); i >= 0 {
-		port, path = rest[:i], rest[i:]
-	}
-	for i := range len(port) {
-		if i == 0 && port[i] != ':' || i > 0 && (port[i] < '0' || port[i] > '9') {
-			return false
+	host, port, _ := strings.Cut(host, ":")
+	return host != "" && isAll(host, plainHost) && isAll(port, digits) && isAll(path, plainPath)
+}
+
+// What a plain URL is made of.
+const (
+	digits = 1 << iota
+	plainHost
+	plainPath
+)
+
+// urlChars says of which of these a character may be part.
+var urlChars = func() (table [1 << 8]byte) {
+	for c := range table {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		digit := '0' <= c && c <= '9'
+		switch {
+		case digit:
+			table[c] = digits | plainHost | plainPath
+		case letter, c == '.', c == '-':
+			table[c] = plainHost | plainPath
+		case strings.IndexByte("_~/+=,:@", byte(c)) >= 0:
+			table[c] = plainPath
 		}
 	}
-	for i := range len(path) {
-		if !isPlainIn(path[i], ".-_~/+=,:@") {
+	return table
+}()
+
+func isAll(s string, of byte) bool {
+	for i := range len(s) {
+		if urlChars[s[i]]&of == 0 {
 			return false
 		}
 	}
 	return true
-}
-
-// isPlainIn reports whether c is an ASCII letter, a digit, or one of others.
-func isPlainIn(c byte, others string) bool {
-	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0
 }
 
 // reason is what the parser says up to where it quotes the URL, which may be a

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"text/template"
+	texttemplate "text/template"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -36,7 +36,7 @@ type nginxServer struct {
 }
 
 // A status of 444 means that nginx closes the connection.
-var nginxOfHosts = template.Must(template.New("").Parse(`
+var nginxOfHosts = texttemplate.Must(texttemplate.New("").Parse(`
 {{if .Root}}user root;{{end}}
 daemon off;
 worker_processes 1;
