@@ -350,3 +350,26 @@ func TestLeasedFilesArePassedOver(t *testing.T) {
 	r.release()
 	p.check(t)
 }
+
+// restlessShelf is one in which others are at work all the time.
+type restlessShelf struct {
+	commonShelf
+	usages int64
+}
+
+func (s *restlessShelf) path(name string) string { return "/fake/" + name }
+
+func (s *restlessShelf) usage() fs.Usage {
+	s.usages++
+	return fs.Usage{Known: true, Changes: s.usages, Bytes: 100 * s.usages, Reserved: 10 * s.usages}
+}
+
+func TestWhatOthersDoMeanwhileLeavesTheLimitAsItIs(t *testing.T) {
+	p := NewPersistLimit(1000, 1)
+	d := p.lockDir(&restlessShelf{})
+	defer p.mu.Unlock()
+	require.Len(t, d.common, 1)
+	for range 3 {
+		assert.EqualValues(t, 1000, p.ceiling(d))
+	}
+}

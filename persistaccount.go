@@ -50,6 +50,9 @@ func nanos(t time.Time) int64 {
 // tally is a sum of sizes. Those above the whole limit are in all and in huge.
 type tally struct{ all, huge int64 }
 
+// ordinary is the sum of those that are not above the limit.
+func (t tally) ordinary() int64 { return t.all - t.huge }
+
 func (t *tally) change(size, limit, sign int64) {
 	t.all += sign * size
 	if size > limit {

@@ -96,23 +96,21 @@ func (p *PersistLimit) total() tally {
 }
 
 // ordinary is total without what is larger than the whole limit.
-func (p *PersistLimit) ordinary() int64 {
-	t := p.total()
-	return t.all - t.huge
-}
+func (p *PersistLimit) ordinary() int64 { return p.total().ordinary() }
 
 // ceiling returns up to what the common count of d may rise; 0: to anything.
 func (p *PersistLimit) ceiling(d *limitDir) int64 {
 	if !p.on || p.limit == noLimit {
 		return 0
 	}
-	u, _ := d.reading()
-	elsewhere := p.ordinary() - (u.Bytes + u.Reserved - d.bytes.huge)
-	for _, s := range d.common {
-		mine := s.usage()
-		elsewhere += mine.Mine - mine.MyHuge
+	// Without a look at the count of d itself, which may change at any time: what
+	// counts in it is settled when it is changed.
+	elsewhere := p.bytes.ordinary() - d.bytes.ordinary() + p.reserved.ordinary() - d.reserved.ordinary()
+	for _, other := range p.common {
+		if other != d {
+			elsewhere += other.foreign().ordinary()
+		}
 	}
-	elsewhere -= d.reserved.all - d.reserved.huge
 	return max(1, p.limit-elsewhere+d.bytes.huge)
 }
 

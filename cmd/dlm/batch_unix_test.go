@@ -54,7 +54,7 @@ func TestStoppedBatchGoesOn(t *testing.T) {
 				require.Regexp(t, `dlm: stopped, \d+ left: the same command goes on\n\z`, stderr.String())
 			}
 			before := map[string]int{}
-			for i := range 18 { // beside those that were on their way
+			for i := range 20 {
 				path := fmt.Sprintf("/file%d", i)
 				before[path] = o.Count(path)
 			}
@@ -64,9 +64,11 @@ func TestStoppedBatchGoesOn(t *testing.T) {
 			require.NoError(t, err, string(out))
 			require.Contains(t, string(out), "dlm: going on: ")
 			require.Contains(t, string(out), " 0 failed\n")
+			more := 0
 			for path, n := range before {
-				require.Equal(t, n, o.Count(path), path)
+				more += o.Count(path) - n
 			}
+			require.LessOrEqual(t, more, 1, "what was on its way beside the one that was stuck")
 			require.Equal(t, 2, o.Count("/stuck"))
 			requireNoPartials(t, cache)
 			jobs, err := filepath.Glob(filepath.Join(cache, ".dlm", "jobs", "*"))
