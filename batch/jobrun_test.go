@@ -67,11 +67,12 @@ func TestStoppedAtTheFirstSignalAndThenAtOnce(t *testing.T) {
 			close(gate)
 		}
 	})
+	oneConnection := dlmanager.WithConnections(1) // a second one would pass the half
 	report, err := j.Run(first, m, Limits{}, func(out Outcome[Link]) {
 		if out.URL == slow {
 			now()
 		}
-	}, WithDrain(time.Hour), WithAbort(second), WithDownload(progress))
+	}, WithDrain(time.Hour), WithAbort(second), WithDownload(progress, oneConnection))
 	require.NoError(t, err)
 	assert.Equal(t, ReasonStopped, report.Reason)
 	assert.Equal(t, 1, report.Written, "what was under way came to its end")

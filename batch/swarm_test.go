@@ -181,7 +181,8 @@ func TestLeavingTheLoopInterruptsAndKeepsPartials(t *testing.T) {
 			once.Do(func() { close(half) })
 		}
 	})
-	for out := range Each(t.Context(), m, Links(stuck, fast), WithDownload(progress)) {
+	oneConnection := dlmanager.WithConnections(1) // a second one would pass the half
+	for out := range Each(t.Context(), m, Links(stuck, fast), WithDownload(progress, oneConnection)) {
 		require.Equal(t, fast, out.Value)
 		<-half
 		break
