@@ -7,8 +7,10 @@ import (
 
 const (
 	// slack is how many outcomes may wait for the loop's body before no more is taken:
-	// enough that a quick body does not keep the network waiting.
-	slack = 64
+	// enough that a quick body does not keep the network waiting. For who may stop at
+	// any of them it is littleSlack: what is behind that one has been done for nothing.
+	slack       = 64
+	littleSlack = 8
 	// together is how many outcomes are given out together, and togetherFor how long
 	// the first of them waits for the others, while more is under way: to wake the loop
 	// costs as much as to find a file.
@@ -19,8 +21,10 @@ const (
 // collector brings outcomes from those who fetch to the one who asks. Of n items
 // taken, each is finished once and given out once.
 type collector[T any] struct {
-	ordered bool
-	window  int
+	ordered  bool
+	window   int
+	slack    int
+	together int
 
 	mu       sync.Mutex            // guards all below
 	room     sync.Cond             // for who takes
@@ -39,8 +43,14 @@ type collector[T any] struct {
 	stopped  bool         // nothing more is to be taken
 }
 
-func newCollector[T any](ordered bool, window int) *collector[T] {
-	c := &collector[T]{ordered: ordered, window: window, finished: map[uint64]Outcome[T]{}}
+func newCollector[T any](ordered bool, cfg *config) *collector[T] {
+	c := &collector[T]{
+		ordered: ordered, window: cfg.window, slack: slack, together: together,
+		finished: map[uint64]Outcome[T]{},
+	}
+	if cfg.atOnce {
+		c.slack, c.together = littleSlack, 1
+	}
 	c.room.L, c.come.L = &c.mu, &c.mu
 	return c
 }
@@ -49,7 +59,7 @@ func newCollector[T any](ordered bool, window int) *collector[T] {
 func (c *collector[T]) awaitRoom() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.stopped && (c.hand >= c.window || len(c.ready)+c.left >= slack) {
+	for !c.stopped && (c.hand >= c.window || len(c.ready)+c.left >= c.slack) {
 		c.full = true
 		c.come.Signal()
 		c.room.Wait()
@@ -98,7 +108,7 @@ func (c *collector[T]) inOrder() {
 func (c *collector[T]) call() {
 	switch {
 	case len(c.ready) == 0:
-	case len(c.ready) >= together, c.full, c.ended:
+	case len(c.ready) >= c.together, c.full, c.ended:
 		c.come.Signal()
 	case c.armed:
 	case c.timer == nil:
@@ -123,13 +133,13 @@ func (c *collector[T]) fire() {
 func (c *collector[T]) pop() []Outcome[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	clear(c.group) // or the array keeps them
 	for len(c.ready) == 0 {
 		if c.ended && c.hand == 0 {
 			return nil
 		}
 		c.come.Wait()
 	}
-	clear(c.group) // or the array keeps them
 	c.group, c.ready = c.ready, c.group[:0]
 	c.left = len(c.group)
 	return c.group

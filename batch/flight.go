@@ -31,7 +31,7 @@ type flight[T any] struct {
 var errLeft = errors.New("the loop over the outcomes was left")
 
 func newFlight[T any](ctx context.Context, m *dlmanager.DownloadManager, ordered bool, cfg config) *flight[T] {
-	f := &flight[T]{cfg: cfg, m: m, line: newCollector[T](ordered, cfg.window)}
+	f := &flight[T]{cfg: cfg, m: m, line: newCollector[T](ordered, &cfg)}
 	f.taking, f.stop = context.WithCancelCause(ctx)
 	f.working, f.interrupt = context.WithCancelCause(context.WithoutCancel(ctx))
 	return f

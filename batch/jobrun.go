@@ -81,6 +81,9 @@ func (j *Job) Run(ctx context.Context, m *dlmanager.DownloadManager, limits Limi
 	stopSaving := r.saveNowAndThen()
 	defer stopSaving()
 	opts = append(append([]Option{}, opts...), WithNaming(r.name))
+	if limits.Bytes > 0 || limits.Errors > 0 {
+		opts = append(opts, atOnce) // each may be the last one
+	}
 	for group := range groups(ctx, m, r.items(), false, opts) {
 		group.give(len(group.outcomes))
 		r.finish(group.outcomes)
@@ -106,7 +109,7 @@ type jobRun struct {
 	released []uint32            // of hosts that have room again
 	records  []record            // of a group, and their bodies: made once
 	bodies   []byte
-	there    int   // files
+	there    int   // files, as far as they are noted
 	err      error // why it cannot go on
 	report   Report
 }

@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -125,4 +126,37 @@ func TestAJobsSlowHostHoldsUpNoOther(t *testing.T) {
 	}, WithWindow(40)) // less than the slow host has
 	require.NoError(t, err)
 	assert.Equal(t, 150, report.Written)
+}
+
+func TestALimitIsSeenBeforeOutcomesAreTold(t *testing.T) {
+	o := testorigin.New(t)
+	gate := make(chan struct{})
+	j := newJob(t)
+	o.Serve("/0", nil, testorigin.Status(http.StatusNotFound, ""))
+	add(t, j, o.URL("/0"))
+	const links = 30
+	for i := range links {
+		path := fmt.Sprint("/", i+1)
+		o.Serve(path, nil, testorigin.Status(http.StatusNotFound, ""), testorigin.Gate(gate))
+		add(t, j, o.URL(path))
+	}
+	m := newManager(t, dlmanager.WithMaxConcurrent(1))
+	told := 0
+	report, err := j.Run(t.Context(), m, Limits{Errors: 1}, func(Outcome[Link]) {
+		if told++; told > 1 {
+			return
+		}
+		close(gate)
+		quiet := 0
+		assert.Eventually(t, func() bool {
+			if quiet++; len(m.Downloads()) > 0 {
+				quiet = 0
+			}
+			return quiet == 20 // nothing begins any more
+		}, waitTime, tick)
+	})
+	require.NoError(t, err)
+	assert.Equal(t, ReasonErrors, report.Reason)
+	assert.LessOrEqual(t, report.Failed, 2, "what was under way ends")
+	assert.GreaterOrEqual(t, report.Left, links-1)
 }

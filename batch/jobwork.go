@@ -167,6 +167,10 @@ const noteAfter = 10 * time.Millisecond
 
 // finish tells outcomes, and notes them with one write.
 func (r *jobRun) finish(group []Outcome[jobItem]) {
+	for i := range group {
+		r.report.count(&group[i])
+	}
+	r.checkLimits() // before they are told, which may take long
 	told := 0
 	defer func() { r.note(group[:told]) }() // when tell panics, too
 	begun := time.Now()
@@ -176,7 +180,6 @@ func (r *jobRun) finish(group []Outcome[jobItem]) {
 			o.Err = o.Value.bad
 		}
 		r.tell(o)
-		r.report.count(o)
 		told++
 		if now := time.Now(); now.Sub(begun) > noteAfter {
 			r.note(group[:told])
@@ -224,7 +227,6 @@ func (r *jobRun) note(group []Outcome[jobItem]) {
 	for i := range group {
 		r.release(group[i].Value.index)
 	}
-	r.checkLimits()
 	j.changed.Broadcast()
 }
 
@@ -318,7 +320,7 @@ func (r *Report) count(o *Outcome[jobItem]) {
 func (r *jobRun) checkLimits() {
 	l := &r.limits
 	switch {
-	case l.Files > 0 && r.there >= l.Files:
+	case l.Files > 0 && r.report.Written+r.report.Cached >= l.Files:
 		r.stop(ReasonFiles)
 	case l.Bytes > 0 && r.report.Bytes >= l.Bytes:
 		r.stop(ReasonBytes)

@@ -22,6 +22,7 @@ type config struct {
 	abort  context.Context
 	opts   []dlmanager.DownloadOption
 	then   func(context.Context, Link, *dlmanager.Download) error
+	atOnce bool
 }
 
 func newConfig(opts []Option) config {
@@ -56,6 +57,10 @@ func WithDrain(d time.Duration) Option { return func(c *config) { c.drain = d } 
 
 // WithAbort sets a second context, whose end cuts the time of [WithDrain] short.
 func WithAbort(ctx context.Context) Option { return func(c *config) { c.abort = ctx } }
+
+// atOnce lets outcomes wait neither for each other nor, but for a few, for the
+// loop's body.
+func atOnce(c *config) { c.atOnce = true }
 
 // WithDownload adds options for all downloads, beside the manager's.
 func WithDownload(opts ...dlmanager.DownloadOption) Option {
