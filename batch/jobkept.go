@@ -1,7 +1,11 @@
 package batch
 
-// maxKept is how many links are kept: some 5 MiB at most lists' length of a line.
-const maxKept = 1 << 14
+// maxKept is how many links are kept, and maxKeptText how long their lines may be
+// together: some 5 MiB of memory at most lists' length of a line.
+const (
+	maxKept     = 1 << 14
+	maxKeptText = 4 << 20
+)
 
 // keptLinks are links that were read from a list and wait for their turn. What the
 // first ones of a list are need not be made out again when it comes, if their lines
@@ -10,6 +14,7 @@ type keptLinks struct {
 	first uint32 // index of the first
 	links []keptLink
 	left  int // that were not dropped
+	size  int // of the lines, also of those that were
 }
 
 type keptLink struct {
@@ -18,15 +23,21 @@ type keptLink struct {
 	text string // of its line; "": it was dropped
 }
 
-// add keeps the link with an index, if it is the next one and there is room.
+// add keeps the link with an index, if it is behind the others and there is room.
 func (k *keptLinks) add(index uint32, link keptLink) {
 	if k.left == 0 {
 		*k = keptLinks{first: index}
 	}
-	if int(index) == int(k.first)+len(k.links) && len(k.links) < maxKept {
-		k.links = append(k.links, link)
-		k.left++
+	at := int(index) - int(k.first)
+	if at < len(k.links) || at >= maxKept || k.size+len(link.text) > maxKeptText {
+		return
 	}
+	for len(k.links) < at { // bad ones
+		k.links = append(k.links, keptLink{})
+	}
+	k.links = append(k.links, link)
+	k.left++
+	k.size += len(link.text)
 }
 
 // get returns the link with an index; nil: it is not kept.

@@ -46,6 +46,7 @@ func (t *taker[T]) run(items iter.Seq[Item[T]]) {
 	defer t.guard()
 	defer stop()
 	defer t.help.Wait()
+	defer t.guard() // before the other one is waited for, which takes no more then
 	for t.step() {
 		if t.row.Load() >= longRow && t.over.CompareAndSwap(true, false) {
 			t.help.Go(t.second)

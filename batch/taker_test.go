@@ -75,6 +75,28 @@ func TestAPanickingNamingIsTheLoops(t *testing.T) {
 	})
 }
 
+func TestAPanicInARowEndsItForBoth(t *testing.T) {
+	s := echo(t)
+	m := newManager(t)
+	items, _ := thereAndNot(t, s.URL, m, 2*longRow)
+	for range 5 { // one or the other panics
+		calls := 0
+		naming := func(url string) (string, error) {
+			if calls++; calls == 10*longRow {
+				panic("no name")
+			}
+			return Tree(url)
+		}
+		assert.PanicsWithValue(t, "no name", func() {
+			for range Each(t.Context(), m, func(yield func(Item[int]) bool) {
+				for i := 0; yield(items[i%(2*longRow)]); i++ {
+				}
+			}, WithNaming(naming)) {
+			}
+		})
+	}
+}
+
 func TestLeavingTheLoopInARowWaitsForTheSequence(t *testing.T) {
 	s := echo(t)
 	m := newManager(t)
