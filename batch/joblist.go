@@ -278,7 +278,10 @@ func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 	if l.flags&linkByRef == 0 {
 		l.flags |= linkOver // there is nothing to be tried again
 	}
-	f := Failure{URL: dlmanager.RedactURL(l.link.URL), Name: l.link.Name, Reason: reasonOf(l.err), Time: time.Now()}
+	f := Failure{
+		URL: shortened(dlmanager.RedactURL(l.link.URL), maxShown), Name: shortened(l.link.Name, maxShown),
+		Reason: shortened(reasonOf(l.err), maxReason), Time: time.Now(),
+	}
 	if err := b.add(&l.linkRecord); err != nil {
 		return err
 	}

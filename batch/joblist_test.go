@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dlmanager/dlmanager"
+	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
 
 // listed is a job with a list, and what was fetched of it.
@@ -282,4 +283,44 @@ func write(t *testing.T, w io.Writer, text string) {
 	t.Helper()
 	_, err := io.WriteString(w, text)
 	require.NoError(t, err)
+}
+
+func TestALinkIsBackWhileItIsUnderWay(t *testing.T) {
+	o := testorigin.New(t)
+	gate := make(chan struct{})
+	path := filepath.Join(t.TempDir(), "links.txt")
+	slow := o.Serve("/slow", []byte("slow"), testorigin.Gate(gate)) + "\n"
+	others := o.Serve("/1", []byte("1")) + "\n" + o.Serve("/2", []byte("2")) + "\n"
+	j := newJob(t)
+	_, err := j.AddList(t.Context(), listAt(t, path, slow))
+	require.NoError(t, err)
+	go func() {
+		<-o.Arrived("/slow", 1)
+		gone, err := j.AcceptList(t.Context(), listAt(t, path+".2", others))
+		assert.NoError(t, err)
+		assert.Equal(t, 2, gone.Added)
+		back, err := j.AcceptList(t.Context(), listAt(t, path+".3", slow+others+o.Serve("/3", []byte("3"))+"\n"))
+		assert.NoError(t, err)
+		assert.Equal(t, 2, back.Added)
+		<-o.Arrived("/3", 1) // which is behind it in the queue
+		close(gate)
+	}()
+	report := run(t, j, newManager(t))
+	assert.Equal(t, ReasonDone, report.Reason)
+	assert.Equal(t, 4, j.Stats().Done)
+	assert.Equal(t, 1, o.Count("/slow"))
+}
+
+func TestAFailureOfAnEndlessURLFitsIntoTheLog(t *testing.T) {
+	l := newListedJob(t)
+	escaped := strings.Repeat("é", 14000) // six bytes each
+	_, err := l.next(`{"url": "`+l.c.URL+"/bad"+escaped+"\"}\n"+l.text("1"), false)
+	require.NoError(t, err)
+	got := l.run(0)
+	assert.Equal(t, ReasonDone, got.Reason)
+	assert.Equal(t, 1, got.Failed)
+	failed := failures(t, l.Job)
+	require.Len(t, failed, 1)
+	assert.True(t, strings.HasPrefix(failed[0].URL, l.c.URL+"/bad"))
+	assert.LessOrEqual(t, len(failed[0].URL), maxShown+len("…"))
 }

@@ -60,6 +60,7 @@ func (a *listAdder) readAnew(changed bool) error {
 		j.log.broken = fmt.Errorf("the list could not be read again: open the job anew: %w", err)
 		return err
 	}
+	j.list = a.list // under the same lock: a job that runs looks for them there
 	return a.writeFailures()
 }
 

@@ -58,7 +58,8 @@ var errRunning = errors.New("the job runs already")
 // reached or ctx ends; what happens then is what [WithDrain] and [WithAbort] say,
 // and what was stopped goes on with the next run. told, unless it is nil, is called
 // with each outcome, one after the other, before it counts as done: when the
-// process dies in it, the link comes again.
+// process dies in it, the link comes again, and so do those that were told just
+// before.
 //
 // To be stopped is not an error; that is what keeps the job from going on: a disk
 // that does not take its log (ReasonBroken), a list that was changed meanwhile

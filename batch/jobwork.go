@@ -65,6 +65,10 @@ func (r *jobRun) next() (item Item[jobItem], found, over bool) {
 	if e.state != entryQueued {
 		return item, false, false // it was withdrawn, or failed when it was added
 	}
+	if h := r.hand[index]; h != nil { // it was withdrawn, and is back
+		h.parked = append(h.parked, index)
+		return item, false, false
+	}
 	link, name, err := r.j.link(index)
 	switch _, bad := errors.AsType[*LineError](err); {
 	case err == nil:
@@ -161,8 +165,8 @@ func hostOf(url string) string {
 	return strings.ToLower(rest[strings.LastIndexByte(rest, '@')+1:])
 }
 
-// noteAfter is how long an outcome that was told waits until it is noted with those
-// that came at the same time: a kill in between makes them come again.
+// noteAfter is how long outcomes that were told wait for the next one to be told, to
+// be noted with it: a kill in between makes them come again.
 const noteAfter = 10 * time.Millisecond
 
 // finish tells outcomes, and notes them with one write.
@@ -235,6 +239,7 @@ func (r *jobRun) record(o *Outcome[jobItem]) {
 	index := o.Value.index
 	e := r.j.state.entries.at(index)
 	switch {
+	case e.state == entryQueued: // it was withdrawn and is back, maybe as another link
 	case o.There():
 		r.there++
 		begin := len(r.bodies)
@@ -259,10 +264,16 @@ func (r *jobRun) release(index uint32) {
 	h := r.hand[index]
 	delete(r.hand, index)
 	h.hand--
-	if len(h.parked) > 0 {
-		r.released = append(r.released, h.parked[0])
+	// Those that were withdrawn give no room to the next one.
+	for len(h.parked) > 0 {
+		next := h.parked[0]
 		h.parked = h.parked[1:]
-	} else if h.hand == 0 {
+		r.released = append(r.released, next)
+		if r.j.state.entries.at(next).state == entryQueued {
+			return
+		}
+	}
+	if h.hand == 0 {
 		delete(r.hosts, h.name)
 	}
 }
@@ -275,8 +286,21 @@ func appendDone(b []byte, index uint32, o *Outcome[jobItem]) []byte {
 	return appendUvarints(b, uint64(index), uint64(o.Bytes), text)
 }
 
-// maxReason is how much of an error is kept, in bytes: some say what a server sent.
-const maxReason = 1 << 10
+const (
+	// maxReason is how much of an error is kept, in bytes: some say what a server sent.
+	maxReason = 1 << 10
+	// maxShown is how much of a failed link's URL and name is kept each. They are to be
+	// read by people, and have to fit into a record also when they are escaped.
+	maxShown = 8 << 10
+)
+
+// shortened cuts off what is beyond limit bytes.
+func shortened(s string, limit int) string {
+	if s = strings.ToValidUTF8(s, ""); len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
+}
 
 // reasonOf says what is wrong with a link. Its line in the list is beside that, and
 // may become another one.
@@ -288,16 +312,12 @@ func reasonOf(err error) string {
 }
 
 func failureOf(o *Outcome[jobItem]) Failure {
-	reason := strings.ToValidUTF8(reasonOf(o.Err), "")
-	if len(reason) > maxReason {
-		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
-	}
 	f := Failure{
-		Name: o.Name, Reason: reason, Attempts: o.Attempts, Status: o.Status,
+		Name: shortened(o.Name, maxShown), Reason: shortened(reasonOf(o.Err), maxReason), Attempts: o.Attempts, Status: o.Status,
 		Temporary: dlmanager.IsTemporary(o.Err), Time: time.Now(),
 	}
 	if o.URL != "" {
-		f.URL = dlmanager.RedactURL(o.URL)
+		f.URL = shortened(dlmanager.RedactURL(o.URL), maxShown)
 	}
 	return f
 }
