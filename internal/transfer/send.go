@@ -15,7 +15,14 @@ func (f *fetch) sender() func(*http.Request) (*http.Response, error) {
 		req.Header.Set("Accept-Encoding", "identity")
 		f.watch.arm()
 		defer f.watch.disarm()
-		return do(req)
+		resp, err := do(req)
+		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+			// Nobody asked for it, and net/http's body would be the connection, which
+			// does not end with the request's context.
+			_ = resp.Body.Close()
+			resp.Body = http.NoBody
+		}
+		return resp, err
 	}
 }
 
