@@ -49,8 +49,13 @@ func doer(c *http.Client) func(*http.Request) (*http.Response, error) {
 
 var errNoBody = errors.New("the transport returned no body")
 
-// exchangeOver is a transport's RoundTrip, with what http.Client sets right in its answers.
+// exchangeOver is a transport's RoundTrip, with what http.Client sets right in its
+// requests and answers.
 func exchangeOver(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if user := req.URL.User; user != nil && req.Header.Get("Authorization") == "" { // from a CheckRedirect
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(bad.RecordHeader[:]) == "HTTP/" {
