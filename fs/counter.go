@@ -56,15 +56,15 @@ type counter struct {
 	checked time.Time // when the file was last seen to have its name
 }
 
-// lockTries is how often is tried to get the lock, for some 200 ms. It is needed
+// lockTries is how often is tried to get the lock, for some second. It is needed
 // for microseconds; who has it for longer was stopped, or the machine is at its
-// end. Tries are counted and not the time, in which we may have been stopped
+// end: with fifty processes that want a processor, it took up to 230 tries. Tries are counted and not the time, in which we may have been stopped
 // ourselves. While others get the lock, it goes on for lockRounds times as long.
 // Then nobody waits for it for frozenTime.
 const (
-	lockTries  = 200
-	lockRounds = 50
-	frozenTime = 2 * time.Second
+	lockTries  = 1000
+	lockRounds = 10
+	frozenTime = 10 * time.Second
 )
 
 // checkEvery is how often one looks whether somebody has removed the file. What is
