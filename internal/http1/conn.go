@@ -147,3 +147,9 @@ func (c *conn) end(read bool) {
 	}
 	_ = c.Close()
 }
+
+// isQuiet reports whether nothing has come over a connection that is idle.
+func (c *conn) isQuiet() (quiet bool) {
+	err := c.raw.Control(func(fd uintptr) { quiet = isQuiet(fd) })
+	return err == nil && quiet
+}

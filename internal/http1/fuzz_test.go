@@ -26,13 +26,16 @@ type script struct {
 }
 
 func (s *script) dial(context.Context, string, string) (net.Conn, error) {
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		return nil, err
-	}
-	ours, theirs := end(s.T, pair[0]), end(s.T, pair[1])
+	ours, theirs := socketPair(s.T)
 	s.running.Go(func() { s.talk(theirs) })
 	return ours, nil
+}
+
+// socketPair returns the two ends of a connection.
+func socketPair(t *testing.T) (one, other net.Conn) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	return end(t, pair[0]), end(t, pair[1])
 }
 
 func end(t *testing.T, fd int) net.Conn {

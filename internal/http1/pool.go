@@ -6,6 +6,11 @@ import (
 	"time"
 )
 
+// lookEvery is how often idle connections are looked at: so long may one that its
+// server has closed take a descriptor. Servers that are short of connections themselves
+// close them after 5 s or so.
+const lookEvery = 5 * time.Second
+
 // pool keeps the connections that are not in use.
 type pool struct {
 	most    int           // of an address
@@ -13,7 +18,7 @@ type pool struct {
 
 	mu      sync.Mutex // guards all below
 	idle    map[string][]*conn
-	timer   *time.Timer // nil: nothing to close
+	timer   *time.Timer // nil: nothing to look at
 	closing bool        // nothing is taken in
 }
 
@@ -44,36 +49,45 @@ func (p *pool) put(c *conn) bool {
 	}
 	c.since = time.Now()
 	p.idle[c.addr] = append(idle, c)
-	if p.timer == nil && p.timeout > 0 {
-		p.timer = time.AfterFunc(p.timeout, p.expire)
+	if p.timer == nil {
+		p.start()
 	}
 	return true
 }
 
-// expire closes what has been idle for too long. One timer looks after all, since
-// setting one for each request would cost more than looking again.
-func (p *pool) expire() {
+// look closes what has been idle for too long, and what is not quiet any more:
+// the server has closed it, and nobody else would notice before the next request to
+// its host. One timer looks after all, since setting one for each request would cost
+// more than looking again.
+func (p *pool) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.timer = nil
 	now := time.Now()
-	next := p.timeout
 	for addr, idle := range p.idle {
-		old := 0
-		for old < len(idle) && now.Sub(idle[old].since) >= p.timeout { // the oldest come first
-			_ = idle[old].Close()
-			old++
-		}
-		if old == len(idle) {
+		idle = slices.DeleteFunc(idle, func(c *conn) bool {
+			over := p.timeout > 0 && now.Sub(c.since) >= p.timeout || !c.isQuiet()
+			if over {
+				_ = c.Close()
+			}
+			return over
+		})
+		if p.idle[addr] = idle; len(idle) == 0 {
 			delete(p.idle, addr)
-			continue
 		}
-		next = min(next, p.timeout-now.Sub(idle[old].since))
-		p.idle[addr] = slices.Delete(idle, 0, old)
 	}
+	p.timer = nil
 	if len(p.idle) > 0 {
-		p.timer = time.AfterFunc(next, p.expire)
+		p.start()
 	}
+}
+
+// start sets the timer. It needs mu.
+func (p *pool) start() {
+	wait := lookEvery
+	if p.timeout > 0 {
+		wait = min(wait, p.timeout)
+	}
+	p.timer = time.AfterFunc(wait, p.look)
 }
 
 // close closes what is idle, and takes nothing in until the next request.

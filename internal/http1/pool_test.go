@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,29 +75,28 @@ func TestAnIdleConnectionIsClosedAfterAWhile(t *testing.T) {
 	tr.CloseIdleConnections()
 }
 
-// pipe returns a connection for a pool, and reports whether it is closed.
-func pipe(p *pool, addr string) (c *conn, closed func() bool) {
-	ours, theirs := net.Pipe()
-	c = &conn{Conn: ours, pool: p, addr: addr}
-	return c, func() bool {
-		_ = theirs.SetReadDeadline(time.Now().Add(-1))
-		_, err := theirs.Read(make([]byte, 1))
-		return err == io.EOF
-	}
+// idleConn returns a connection for a pool, its other end, and what reports whether it
+// is closed.
+func idleConn(t *testing.T, p *pool, addr string) (c *conn, theirs net.Conn, closed func() bool) {
+	ours, theirs := socketPair(t)
+	t.Cleanup(func() { _ = theirs.Close() })
+	raw, err := ours.(syscall.Conn).SyscallConn()
+	require.NoError(t, err)
+	return &conn{Conn: ours, pool: p, addr: addr, raw: raw}, theirs, func() bool { return raw.Control(func(uintptr) {}) != nil }
 }
 
 func TestThePoolForgetsTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{idle: map[string][]*conn{}, most: 2, timeout: 90 * time.Second}
-		a, aClosed := pipe(p, "a")
-		b, bClosed := pipe(p, "a")
-		c, cClosed := pipe(p, "c")
+		a, _, aClosed := idleConn(t, p, "a")
+		b, _, bClosed := idleConn(t, p, "a")
+		c, _, cClosed := idleConn(t, p, "c")
 		require.True(t, p.put(a))
 		time.Sleep(60 * time.Second)
 		require.True(t, p.put(b))
 		require.True(t, p.put(c))
 		require.False(t, p.put(&conn{addr: "a"}), "two are kept of each")
-		time.Sleep(31 * time.Second)
+		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		require.True(t, aClosed())
 		require.False(t, bClosed())
@@ -116,6 +116,34 @@ func TestThePoolForgetsTheOldest(t *testing.T) {
 		require.Nil(t, p.take("a"))
 		require.True(t, p.put(&conn{Conn: a.Conn, addr: "a"}), "there was a request since")
 		p.close()
+	})
+}
+
+// What a server has closed, or sent unasked, does not wait for the next request.
+func TestThePoolLooksWhetherConnectionsAreQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{idle: map[string][]*conn{}, most: 3} // without a time-out
+		a, aEnd, aClosed := idleConn(t, p, "a")
+		b, bEnd, bClosed := idleConn(t, p, "a")
+		c, _, cClosed := idleConn(t, p, "a")
+		require.True(t, p.put(a))
+		require.True(t, p.put(b))
+		require.True(t, p.put(c))
+		require.NoError(t, aEnd.Close())
+		_, err := bEnd.Write([]byte("x"))
+		require.NoError(t, err)
+		time.Sleep(lookEvery)
+		synctest.Wait()
+		require.True(t, aClosed())
+		require.True(t, bClosed())
+		require.False(t, cClosed())
+		time.Sleep(time.Hour)
+		require.Same(t, c, p.take("a"))
+		require.NoError(t, c.Close())
+		time.Sleep(lookEvery)
+		synctest.Wait()
+		require.Empty(t, p.idle)
+		require.Nil(t, p.timer)
 	})
 }
 

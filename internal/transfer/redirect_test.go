@@ -257,6 +257,19 @@ func TestTheCallersCheckRedirectIsAsked(t *testing.T) {
 	requirePrivate(t, true, o.Requests("/end")[0])
 }
 
+// As in net/http, a user that it puts into the URL becomes basic auth.
+func TestTheCallersCheckRedirectMaySayWhoWeAre(t *testing.T) {
+	o := testorigin.New(t)
+	o.Serve("/end", []byte("x"), testorigin.RequireBasicAuth("me", "pass"))
+	client := newClient(t)
+	client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		r.URL.User = url.UserPassword("me", "pass")
+		return nil
+	}
+	_, _, err := get(t, o.Serve("/start", nil, testorigin.Redirect("/end", 302)), withClient(client))
+	require.NoError(t, err)
+}
+
 func TestTheCallersCheckRedirectRefuses(t *testing.T) {
 	o := testorigin.New(t)
 	start := o.Serve("/start", nil, testorigin.Redirect("/end", 302))

@@ -15,7 +15,14 @@ func (f *fetch) sender() func(*http.Request) (*http.Response, error) {
 		req.Header.Set("Accept-Encoding", "identity")
 		f.watch.arm()
 		defer f.watch.disarm()
-		return do(req)
+		resp, err := do(req)
+		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+			// Nobody asked for it, and net/http's body would be the connection, which
+			// does not end with the request's context.
+			_ = resp.Body.Close()
+			resp.Body = http.NoBody
+		}
+		return resp, err
 	}
 }
 
@@ -42,8 +49,13 @@ func doer(c *http.Client) func(*http.Request) (*http.Response, error) {
 
 var errNoBody = errors.New("the transport returned no body")
 
-// exchangeOver is a transport's RoundTrip, with what http.Client sets right in its answers.
+// exchangeOver is a transport's RoundTrip, with what http.Client sets right in its
+// requests and answers.
 func exchangeOver(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if user := req.URL.User; user != nil && req.Header.Get("Authorization") == "" { // from a CheckRedirect
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(bad.RecordHeader[:]) == "HTTP/" {

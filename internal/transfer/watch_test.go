@@ -17,9 +17,9 @@ import (
 
 const stall = 30 * time.Second
 
-// pipeClient returns a client whose every connection is a pipe to serve, which
-// is called with the request's path. It runs in the bubble of a synctest.
-func pipeClient(t *testing.T, serve func(conn net.Conn, path string)) *http.Client {
+// pipeTo lets a transport's every connection be a pipe to serve, which is called
+// with the request's path. It runs in the bubble of a synctest.
+func pipeTo(t *testing.T, serve func(conn net.Conn, path string)) func(*http.Transport) {
 	var running sync.WaitGroup
 	dial := func(context.Context, string, string) (net.Conn, error) {
 		here, there := net.Pipe()
@@ -37,7 +37,7 @@ func pipeClient(t *testing.T, serve func(conn net.Conn, path string)) *http.Clie
 		return here, nil
 	}
 	t.Cleanup(running.Wait)
-	return newClient(t, func(transport *http.Transport) { transport.DialContext = dial })
+	return func(transport *http.Transport) { transport.DialContext = dial }
 }
 
 func say(conn net.Conn, text string) { _, _ = io.WriteString(conn, text) }
@@ -49,7 +49,7 @@ func silence(conn net.Conn) { _, _ = conn.Read(make([]byte, 1)) }
 // it took.
 func inBubble(t *testing.T, m *memory, serve func(net.Conn, string), change func(*Request)) (time.Duration, error) {
 	start := time.Now()
-	req := Request{URL: parse(t, "http://h/a"), Stall: stall, Client: pipeClient(t, serve)}
+	req := Request{URL: parse(t, "http://h/a"), Stall: stall, Client: newClient(t, pipeTo(t, serve))}
 	if change != nil {
 		change(&req)
 	}
@@ -116,6 +116,21 @@ func TestAHangingDialIsAStall(t *testing.T) {
 			})
 		})
 		requireFailure(t, err, ErrStalled)
+	})
+}
+
+// What net/http returns as the body of a 101 is the connection, and nothing of ours
+// ends a read from that.
+func TestASwitchOfProtocolsIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := NewTransport()
+		pipeTo(t, func(conn net.Conn, _ string) {
+			say(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			silence(conn)
+		})(transport)
+		took, err := inBubble(t, &memory{}, nil, func(r *Request) { r.Client = &http.Client{Transport: transport} })
+		requireStatus(t, err, http.StatusSwitchingProtocols)
+		require.Zero(t, took)
 	})
 }
 
