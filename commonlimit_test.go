@@ -373,3 +373,26 @@ func TestWhatOthersDoMeanwhileLeavesTheLimitAsItIs(t *testing.T) {
 		assert.EqualValues(t, 1000, p.ceiling(d))
 	}
 }
+
+func TestWhoWasFasterIsNoReasonToExceedTheLimit(t *testing.T) {
+	o := testorigin.New(t)
+	dir := filepath.Join(t.TempDir(), "cache")
+	require.NoError(t, managerAt(t, dir).Close())
+	other, err := fs.Open(afero.NewOsFs(), dir, fs.Options{})
+	require.NoError(t, err)
+	defer other.Close()
+	var evicted, exceeded atomic.Int32
+	m := managerAt(t, dir, WithSizeLimit(1000), WithFileLimit(1), WithHooks(Hooks{
+		Evicted: func(Removed) {
+			if evicted.Add(1) == 1 { // before the room that this makes is taken
+				other.Count(fs.Change{Files: 1, Bytes: 100})
+			}
+		},
+		LimitExceeded: func(LimitUsage) { exceeded.Add(1) },
+	}))
+	fetch(t, m, o, 100, numbered(10)...)
+	require.NoError(t, m.Download(o.ServeSize("/more", 100), "more").Wait())
+	assert.EqualValues(t, 2, evicted.Load())
+	assert.Zero(t, exceeded.Load())
+	assert.EqualValues(t, 1000, m.dir.Usage().All())
+}

@@ -345,6 +345,7 @@ func TestLeavingAndJoiningDoNotMiss(t *testing.T) {
 		close(gate)
 		wg.Wait()
 	}
+	_ = m.Wait() // what was interrupted may still be on its way out
 	assert.Empty(t, m.callers)
 	assert.Empty(t, m.files)
 }

@@ -44,11 +44,13 @@ type pass struct {
 	// deferred says that nothing was left to evict of what is known, and that it is
 	// too early to look for more.
 	deferred bool
-	saved    int // candidates that turned out to be used or changed
-	removed  []removedFrom
-	errs     []error
-	telling  []shelf // to be told that the limit is exceeded
-	usage    LimitUsage
+	// stuck says that the limit is exceeded, and that nothing is left to evict.
+	stuck   bool
+	saved   int // candidates that turned out to be used or changed
+	removed []removedFrom
+	errs    []error
+	telling []shelf // to be told that the limit is exceeded
+	usage   LimitUsage
 }
 
 type removedFrom struct {
@@ -118,7 +120,8 @@ func (p *PersistLimit) makeRoom(ctx context.Context, short int64) error {
 	return err
 }
 
-// tryMakeRoom is makeRoom that says whether it is worth while to try again soon.
+// tryMakeRoom is makeRoom that says whether it is worth while to try again soon: who
+// was faster may have taken what was evicted, and more can be.
 func (p *PersistLimit) tryMakeRoom(ctx context.Context, short int64) (again bool, err error) {
 	e, err := p.evict(ctx, passMode{short: short})
 	p.warn(e)
@@ -128,7 +131,7 @@ func (p *PersistLimit) tryMakeRoom(ctx context.Context, short int64) (again bool
 	if e.freed > 0 {
 		p.nudge()
 	}
-	return e.deferred, err
+	return e.deferred || !e.stuck, err
 }
 
 // warn logs what went wrong in a pass.
@@ -209,6 +212,7 @@ func (e *pass) pick() (victim, bool) {
 	defer p.unlock()
 	f := e.next()
 	if f == nil {
+		e.stuck = p.crowded()
 		e.noteExceeded()
 		return victim{}, false
 	}

@@ -51,7 +51,7 @@ func helper(args []string) int {
 	if len(args) > 3 {
 		mode = 0o777
 	}
-	m, err := NewDownloadManager(args[0], WithMode(mode), WithStallTimeout(helperStall))
+	m, err := NewDownloadManager(args[0], WithMode(mode), WithStallTimeout(helperStall), WithConnections(1))
 	if err != nil {
 		fmt.Println("error", err)
 		return 1

@@ -61,6 +61,45 @@ func TestTheLimitIsToldLate(t *testing.T) {
 	assert.NotEqual(t, before, b.Usage().Limits)
 }
 
+// What was counted while the count was not to be had is noted as soon as it is, also
+// by who changes nothing more, or may not.
+func TestWhatIsLateIsNotedSoon(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	a, b := countedDir(t, dir), countedDir(t, dir)
+	hold := func() (release func()) {
+		f, err := b.fsys.OpenFile(usageFile, os.O_RDWR, 0)
+		require.NoError(t, err)
+		locked, err := tryLock(f)
+		require.NoError(t, err)
+		require.True(t, locked)
+		return func() { require.NoError(t, f.Close()) }
+	}
+	b.Usage()
+	release := hold()
+	a.Count(Change{Files: 1, Bytes: 100})
+	release()
+	require.Eventually(t, func() bool { return b.Usage().Bytes == 100 }, time.Minute, time.Millisecond)
+
+	release = hold()
+	a.Count(Change{Files: 1, Bytes: 100})
+	a.counter.mu.Lock()
+	a.counter.settle.Stop()
+	a.counter.mu.Unlock()
+	release()
+	_, done := a.Count(Change{Reserved: 1, Limit: 1})
+	require.False(t, done)
+	assert.EqualValues(t, 200, b.Usage().Bytes)
+}
+
+// A look at all files remembers what was reserved when it began, whatever is since.
+func TestARecountKnowsWhatWasReservedWhenItBegan(t *testing.T) {
+	d := countedDir(t, filepath.Join(t.TempDir(), "cache"))
+	small(d, 100)
+	r := d.Recount()
+	small(d, 30) // which changes what was seen last
+	assert.EqualValues(t, 100, r.begun.claimed())
+}
+
 // What was left of the journal's or the settings' rewriting was never counted.
 func TestOwnLeftoversAreNotCounted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")

@@ -183,15 +183,13 @@ func (d *Dir) MakeExecutable(name string, info Info) error {
 	if perm == want {
 		return nil
 	}
-	if err := d.fsys.Chmod(name, want); err != nil {
-		return err
+	// Who has fetched it did not wait, as it was not to be executed. One does before
+	// others can see that it may be.
+	if f, err := d.fsys.OpenFile(name, os.O_RDONLY|nonblock, 0); err == nil {
+		awaitNoWriter(f)
+		_ = f.Close() // read-only: nothing to lose
 	}
-	f, err := d.fsys.OpenFile(name, os.O_RDONLY|nonblock, 0)
-	if err != nil {
-		return nil // it is gone, or may not be read: whoever executes it finds out
-	}
-	awaitNoWriter(f) // who has fetched it did not, as it was not to be executed
-	return f.Close()
+	return d.fsys.Chmod(name, want)
 }
 
 // Open opens the finished file called name for reading.

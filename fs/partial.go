@@ -257,12 +257,27 @@ func (p *Partial) Keep() error {
 	if !p.end() {
 		return nil
 	}
-	if p.lock == nil || unlinked(p.lock) || !p.adopted && !p.note.written() {
+	if p.lock == nil || unlinked(p.lock) || !p.adopted && !p.note.written() || !p.isAdoptable() {
 		return p.discard()
 	}
 	err := errors.Join(p.close(), p.note.close())
 	p.unlock()
 	return err
+}
+
+// isAdoptable reports whether who comes next can lock the file, which he opens only for
+// reading: some network file systems lock what is open for writing alone (flock(2)).
+func (p *Partial) isAdoptable() bool {
+	if !p.both {
+		return true
+	}
+	f, err := p.fsys.OpenFile(p.temp, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()     // read-only: nothing to lose
+	_, err = tryLock(f) // it is held here
+	return err == nil
 }
 
 // Stat returns how many bytes the file has and the time of its last write, by the

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -175,6 +176,7 @@ func (d *Dir) Recount() *Recount {
 	r := &Recount{d: d}
 	d.counter.update(func(l *ledger) bool {
 		r.begun = *l
+		r.begun.claims = slices.Clone(l.claims) // those of l are changed in place
 		return false
 	})
 	return r

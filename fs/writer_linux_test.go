@@ -3,6 +3,7 @@ package fs
 import (
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,5 +31,38 @@ func TestWhatIsMadeExecutableCanBeExecuted(t *testing.T) {
 	require.NoError(t, d.MakeExecutable("program", info))
 	out, err := exec.Command(d.Path("program")).CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	<-closed
+}
+
+// onChmod calls a function before the mode of a file changes.
+type onChmod struct {
+	afero.Fs
+	call func()
+}
+
+func (f onChmod) Chmod(name string, mode os.FileMode) error {
+	f.call()
+	return f.Fs.Chmod(name, mode)
+}
+
+// Others execute at once what they see may be executed.
+func TestWhatIsBeingWrittenIsNotMadeExecutable(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	land(t, d, "program", "text")
+	writer, err := os.OpenFile(d.Path("program"), os.O_RDWR, 0)
+	require.NoError(t, err)
+	var closing atomic.Bool
+	closed := make(chan struct{})
+	go func() {
+		closing.Store(true)
+		assert.NoError(t, writer.Close())
+		close(closed)
+	}()
+	info, err := d.Stat("program")
+	require.NoError(t, err)
+	own := d.fsys
+	d.fsys = onChmod{own, func() { assert.True(t, closing.Load()) }}
+	require.NoError(t, d.MakeExecutable("program", info))
+	d.fsys = own
 	<-closed
 }
