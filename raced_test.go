@@ -86,16 +86,18 @@ func TestManagersOfOneDirectoryAtOnce(t *testing.T) {
 	for _, m := range ms {
 		require.NoError(t, m.Wait())
 	}
-	var files, bytes int64
-	for f, err := range first.Files() {
-		require.NoError(t, err)
-		files++
-		bytes += f.Size
-	}
-	time.Sleep(100 * time.Millisecond)
-	u := first.dir.Usage()
-	assert.Equal(t, files, u.Files)
-	assert.Equal(t, bytes, u.Bytes)
-	assert.Zero(t, u.Reserved)
-	assert.Zero(t, u.Huge)
+	// Changes that follow each other closely are noted together, a little later.
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		var files, bytes int64
+		for f, err := range first.Files() {
+			require.NoError(c, err)
+			files++
+			bytes += f.Size
+		}
+		u := first.dir.Usage()
+		assert.Equal(c, files, u.Files)
+		assert.Equal(c, bytes, u.Bytes)
+		assert.Zero(c, u.Reserved)
+		assert.Zero(c, u.Huge)
+	}, 10*time.Second, 10*time.Millisecond)
 }

@@ -203,7 +203,7 @@ func (l *ledger) correct(begun ledger, files, bytes int64) {
 	added, removed := max(0, l.added-begun.added), max(0, l.removed-begun.removed)
 	reserved := begun.claimed() + l.claimed()
 	if l.known() && bytes-removed-reserved <= l.bytes && l.bytes <= bytes+added {
-		if added == 0 && removed == 0 {
+		if added == 0 && removed == 0 && reserved == 0 { // else the look may have seen a file that is going to be counted
 			l.files = files
 		}
 		return

@@ -105,8 +105,14 @@ func TestLedgerIsCorrected(t *testing.T) {
 	l.claims = []claimed{{id: 1, reserved: 15}, {id: 2, huge: 5}}
 	l.correct(begun, 10, 120)
 	assert.EqualValues(t, 100, l.bytes, "it has landed, and counts as reserved")
+	l.correct(begun, 11, 100)
+	assert.EqualValues(t, 10, l.files, "it is going to be counted")
 	l.correct(begun, 10, 121)
 	assert.EqualValues(t, 121, l.bytes)
+
+	l = begun
+	l.correct(begun, 11, 100)
+	assert.EqualValues(t, 11, l.files)
 }
 
 func TestAClaimOfNothingTakesNoPlace(t *testing.T) {
