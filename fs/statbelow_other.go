@@ -10,6 +10,3 @@ func statBelow(*os.File, string) (Info, bool, error) { return Info{}, false, nil
 // isPlainPath reports whether the name leads to a folder below the open one without
 // any link, as far as the kernel can tell in one step.
 func isPlainPath(*os.File, string) bool { return false }
-
-// renameBelow gives the file called base in from a name in a folder below home.
-func renameBelow(_ *os.File, _ string, _ *os.File, _, _ string) (bool, error) { return false, nil }
