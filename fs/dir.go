@@ -117,7 +117,8 @@ func (d *Dir) setRoot(fsys afero.Fs) error {
 	if err != nil {
 		return err
 	}
-	d.root, d.fsys = root, rootFs{root: root, partials: newOpenFolder(root, partialDir), home: &homeFolder{root: root}}
+	home := &homeFolder{root: root}
+	d.root, d.fsys = root, rootFs{root: root, partials: &openFolder{root: root, home: home, name: partialDir}, home: home}
 	return nil
 }
 

@@ -99,6 +99,11 @@ func (r rootFs) Chtimes(name string, atime, mtime time.Time) error {
 	if base, ok := r.partials.has(name); ok {
 		return r.partials.chtimes(base, atime, mtime)
 	}
+	if !atime.IsZero() { // a zero time leaves that one as it is
+		if done, err := r.home.setTimes(name, atime, mtime); done {
+			return err
+		}
+	}
 	return r.root.Chtimes(filepath.FromSlash(name), atime, mtime)
 }
 
