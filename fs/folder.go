@@ -101,9 +101,9 @@ func (f *openFolder) close() error {
 	return err
 }
 
-func (f *openFolder) openFile(base string, flag int, perm os.FileMode) (file *os.File, err error) {
+func (f *openFolder) openFile(name, base string, flag int, perm os.FileMode) (file *os.File, err error) {
 	err = f.with(func() error {
-		file, err = f.openIn(base, flag, perm)
+		file, err = f.openIn(name, base, flag, perm)
 		return err
 	})
 	return file, err

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, error) {
+func (f *openFolder) openIn(_, base string, flag int, perm os.FileMode) (*os.File, error) {
 	return f.self.OpenFile(base, flag, perm)
 }
 

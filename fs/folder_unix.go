@@ -12,16 +12,16 @@ import (
 // openIn opens a file in the folder. It follows no link, so that there is nothing
 // for os.Root to guard against; that would set up each file for polling, at five
 // system calls more.
-func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, error) {
+func (f *openFolder) openIn(name, base string, flag int, perm os.FileMode) (*os.File, error) {
 	var fd int
 	err := at(f.dir, func(dir int) (err error) {
 		fd, err = unix.Openat(dir, base, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
 		return err
 	})
 	if err != nil {
-		return nil, &os.PathError{Op: "openat", Path: f.name + "/" + base, Err: err}
+		return nil, &os.PathError{Op: "openat", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), f.name+"/"+base), nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {

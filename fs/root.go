@@ -45,7 +45,7 @@ func (r rootFs) Open(name string) (afero.File, error) {
 
 func (r rootFs) OpenFile(name string, flag int, perm os.FileMode) (afero.File, error) {
 	if base, ok := r.partials.has(name); ok {
-		return file(r.partials.openFile(base, flag, perm))
+		return file(r.partials.openFile(name, base, flag, perm))
 	}
 	return file(r.root.OpenFile(filepath.FromSlash(name), flag, perm))
 }

@@ -9,3 +9,6 @@ func statIn(fsys afero.Fs, _ afero.File, name string) (Info, error) { return loo
 
 // stat describes what has the name. It is not done: there is no way that is quicker.
 func (*homeFolder) stat(string) (Info, bool, error) { return Info{}, false, nil }
+
+// statOpen describes an open file.
+func statOpen(f afero.File) (Info, error) { return statFile(f) }

@@ -30,6 +30,19 @@ func statAt(dir *os.File, base, name string) (Info, error) {
 	return infoFrom(&st), nil
 }
 
+// statOpen describes an open file, without the memory that os.File.Stat takes.
+func statOpen(f afero.File) (Info, error) {
+	file, ok := f.(*os.File)
+	if !ok {
+		return statFile(f)
+	}
+	var st unix.Stat_t
+	if err := at(file, func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
+		return Info{}, &os.PathError{Op: "fstat", Path: file.Name(), Err: err}
+	}
+	return infoFrom(&st), nil
+}
+
 func infoFrom(st *unix.Stat_t) Info {
 	info := Info{
 		Size: st.Size, Mode: os.FileMode(st.Mode & 0o777),
