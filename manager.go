@@ -25,6 +25,7 @@ type DownloadManager struct {
 	limit *PersistLimit // one that is off where nothing is evicted
 	shelf *dirShelf     // the directory as the limit sees it
 	queue *queue
+	runs  *runners
 	own   *http.Client // nil when the caller gave one
 	house housekeeping
 	// follows says that the limit is the directory's own.
@@ -87,6 +88,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		cfg.maxConcurrent = defaultMaxConcurrent
 	}
 	m.queue = newQueue(cfg.maxConcurrent, cfg.maxPerHost, cfg.requestDelay)
+	m.runs = newRunners(cfg.maxConcurrent)
 	cfg.defaults.throttle = newThrottle(cfg.rateLimit)
 	cfg.defaults.reading = newSemaphore(runtime.GOMAXPROCS(0))
 	m.cfg = cfg
@@ -244,7 +246,7 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 	if m.pendingOf(d).earlier == nil {
 		m.enqueue(d) // here and not in the goroutine: first come, first served
 	}
-	go d.live()
+	m.runs.start(d)
 }
 
 // settles reports whether the file that is there is all that is asked for, as far
@@ -391,6 +393,7 @@ func (m *DownloadManager) close() error {
 	m.endFlights(ErrInterrupted)
 	m.Interrupt(nil)
 	_ = m.idle(context.Background()) // which never ends
+	m.runs.stop()
 	err := m.closeFiles()
 	err = errors.Join(err, m.house.stop())
 	m.limit.forgetShelf(m.shelf)
