@@ -35,7 +35,6 @@ type DownloadManager struct {
 	closed   bool                   // no more downloads
 	inFlight map[string]*Download   // by folded name: who asks for one of these joins it
 	alive    map[*Download]struct{} // in flight, or in their finished hook
-	waits    map[*Download]pending  // what those in flight have to wait for first
 	callers  map[*Download]int      // how many want those that nobody has for good; see attend
 	files    map[*File]struct{}     // open
 	opened   map[*Dir]struct{}      // open
@@ -74,7 +73,6 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		dir:      d,
 		inFlight: map[string]*Download{},
 		alive:    map[*Download]struct{}{},
-		waits:    map[*Download]pending{},
 		callers:  map[*Download]int{},
 		files:    map[*File]struct{}{},
 		opened:   map[*Dir]struct{}{},
@@ -218,7 +216,7 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 				return nil, ErrChecksumConflict
 			}
 		}
-		m.waits[d] = m.waitFor(other)
+		d.pending = m.waitFor(other)
 	}
 	d.state = StateQueued // nobody else knows d yet; the manager alone starts it
 	m.inFlight[key] = d
@@ -232,7 +230,8 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 // lookOrStart finishes the download at once if its file is there, and else
 // starts it.
 func (m *DownloadManager) lookOrStart(d *Download) {
-	if m.pendingOf(d).earlier == nil {
+	follows := m.pendingOf(d).earlier != nil
+	if !follows {
 		info, err := m.look(d)
 		if err == nil && info == nil && d.cfg.offline {
 			err = d.notCached()
@@ -243,7 +242,7 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 		}
 		d.unsettled = info != nil
 	}
-	if m.pendingOf(d).earlier == nil {
+	if !follows {
 		m.enqueue(d) // here and not in the goroutine: first come, first served
 	}
 	m.runs.start(d)
