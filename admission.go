@@ -180,9 +180,9 @@ func (m *DownloadManager) lookAgain(ctx context.Context, d *Download, waited boo
 // hold keeps the file that the download replaces from being evicted, and
 // returns what ends that and gives back the place in the queue.
 func (m *DownloadManager) hold(d *Download, t *ticket) (release func()) {
-	unhold := m.holdName(d.name)
+	dir := m.limit.beginHold(m.shelf, d.name)
 	return func() {
-		unhold()
+		m.limit.unhold(dir, d.name)
 		t.leave()
 		m.setTicket(d, nil) // to begin again, it has to queue again
 	}
@@ -272,7 +272,7 @@ func (m *DownloadManager) left(d *Download) {
 // taken is the opposite of left: what the partial file needs counts as reserved
 // from now on.
 func (m *DownloadManager) taken(d *Download, partial *fs.Partial) {
-	m.limit.forget(m.shelf, fs.LeftoverName(d.name))
+	m.limit.forget(m.shelf, partial.Name())
 	if !partial.Adopted() {
 		return
 	}
@@ -317,8 +317,12 @@ func (m *DownloadManager) freeDisk(ctx context.Context, d *Download, n int64) bo
 }
 
 func (m *DownloadManager) landing(d *Download, l landing) {
+	url := l.result.Source
+	if d.source() != d.url {
+		url = transfer.Redact(d.url)
+	}
 	err := m.dir.Record(fs.Entry{
-		Name: d.name, Identity: identity(d.url), URL: transfer.Redact(d.url),
+		Name: d.name, Identity: identity(d.url), URL: url,
 		Size: l.result.Bytes, ModTime: l.modTime, Fetched: time.Now(), CRC32C: l.result.CRC32C,
 		ETag: l.result.ETag, LastModified: l.result.LastModified,
 		Digests: l.digests, CheckedBy: l.checkedBy, Unproven: !l.result.Verified,

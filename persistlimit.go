@@ -284,6 +284,12 @@ func (p *PersistLimit) forgetShelf(s shelf) {
 // release is called. Should it be being removed at this moment, hold waits for
 // the end of that: what is there after hold stays there. Shelves must not call it.
 func (p *PersistLimit) hold(s shelf, name string) (release func()) {
+	d := p.beginHold(s, name)
+	return sync.OnceFunc(func() { p.unhold(d, name) })
+}
+
+// beginHold is hold for one who calls unhold once.
+func (p *PersistLimit) beginHold(s shelf, name string) *limitDir {
 	d := p.lockDir(s)
 	defer p.mu.Unlock()
 	d.holds[name]++
@@ -294,7 +300,7 @@ func (p *PersistLimit) hold(s shelf, name string) (release func()) {
 	for r := p.removing; r != nil && r.dir == d && r.name == name; r = p.removing {
 		p.idle.Wait()
 	}
-	return sync.OnceFunc(func() { p.unhold(d, name) })
+	return d
 }
 
 func (p *PersistLimit) unhold(d *limitDir, name string) {

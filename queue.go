@@ -39,7 +39,7 @@ type ticket struct {
 	host     *queueHost
 	priority int
 	number   uint64        // in the order of coming
-	called   chan struct{} // closed when the place is there
+	called   chan struct{} // closed when the place is there; nil: it was at once
 
 	at      int  // where it stands in its host's heap; guarded by q.mu, as are those below
 	granted bool // it has its place
@@ -78,11 +78,14 @@ func (q *queue) enter(host string, priority int) *ticket {
 	defer q.mu.Unlock()
 	now := time.Now()
 	h := q.host(host)
-	t := &ticket{q: q, host: h, priority: priority, number: q.came, called: make(chan struct{})}
+	t := &ticket{q: q, host: h, priority: priority, number: q.came}
 	q.came++
 	heap.Push(&h.waiting, t)
 	q.settle(h, now)
 	q.letIn(now)
+	if !t.granted {
+		t.called = make(chan struct{})
+	}
 	return t
 }
 
@@ -92,6 +95,9 @@ func (t *ticket) wait(ctx context.Context) (waited bool, err error) {
 	if ctx.Err() != nil {
 		t.leave()
 		return false, context.Cause(ctx)
+	}
+	if t.called == nil {
+		return false, nil
 	}
 	select {
 	case <-t.called:
@@ -200,7 +206,9 @@ func (q *queue) letIn(now time.Time) {
 			h.restUntil(now.Add(q.delay))
 		}
 		q.settle(h, now)
-		close(t.called)
+		if t.called != nil {
+			close(t.called)
+		}
 	}
 	if q.free > 0 && q.spare != nil {
 		close(q.spare)

@@ -230,6 +230,9 @@ func (p *Partial) IsNew() { p.replaces = false }
 // none. Nobody had evicted it, and nobody has since.
 func (p *Partial) Replaced() *Info { return p.replaced }
 
+// Name returns the Name that the file would have as a Leftover.
+func (p *Partial) Name() string { return p.temp }
+
 // Adopted reports whether the file was there: an earlier download left it.
 func (p *Partial) Adopted() bool { return p.adopted }
 

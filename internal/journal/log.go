@@ -93,7 +93,7 @@ func (l *Log) Close() error {
 type opened struct {
 	afero.File
 	lasts bool   // it is of the operating system: one can tell whether it still is the journal
-	links uint64 // how many names it had when it was known to be the journal
+	links uint64 // how many names it had when it was known to be the journal; 0: not known
 }
 
 var errForeign = errors.New("not a regular file: remove it")
@@ -110,9 +110,7 @@ func openFile(fsys afero.Fs, name string, flag int) (opened, error) {
 	}
 	o := opened{File: f}
 	if _, o.lasts = f.(*os.File); o.lasts {
-		if fi, err := f.Stat(); err == nil {
-			o.links, _ = links(fi)
-		}
+		_, o.links, _ = look(f)
 	}
 	return o, nil
 }
@@ -129,23 +127,33 @@ func lstat(fsys afero.Fs, name string) (os.FileInfo, error) {
 // file that is replaced loses a name, so as long as it has as many as before,
 // that is known without a look at the folder.
 func (o *opened) isCurrent(fsys afero.Fs, name string) (size int64, current bool) {
-	fi, err := o.Stat()
-	if err != nil {
+	size, names, err := look(o.File)
+	switch {
+	case err != nil:
 		return 0, false
-	}
-	if !o.lasts {
-		return fi.Size(), true // it was opened a moment ago, and nothing tells two files apart
-	}
-	n, known := links(fi)
-	if known && n == o.links && n > 0 {
-		return fi.Size(), true
+	case !o.lasts:
+		return size, true // it was opened a moment ago, and nothing tells two files apart
+	case names == o.links && names > 0:
+		return size, true
 	}
 	there, err := lstat(fsys, name)
-	if err != nil || !os.SameFile(there, fi) {
-		return fi.Size(), false
+	if err != nil {
+		return size, false
 	}
-	o.links = n
-	return fi.Size(), true
+	open, err := o.Stat()
+	if err != nil || !os.SameFile(there, open) {
+		return size, false
+	}
+	o.links = names
+	return size, true
+}
+
+func sizeOf(f afero.File) (int64, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
 }
 
 func (o *opened) close() error {
