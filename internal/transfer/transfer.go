@@ -132,9 +132,11 @@ func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
 
 // fetchFrom is Fetch when have is stored.
 func fetchFrom(ctx context.Context, req Request, have Result, sink Sink) (Result, error) {
-	w := newWatch(ctx, req.Stall)
-	defer w.stop()
-	f := &fetch{req: req, watch: w, have: have}
+	r := &run{}
+	r.watch.begin(ctx, req.Stall)
+	defer r.watch.stop()
+	f := &r.fetch
+	*f = fetch{req: req, watch: &r.watch, have: have}
 	f.ranged = have.N > 0 && (have.validator() != "" || req.Digested)
 	_, f.until = have.gap()
 	begun := time.Now()
@@ -157,17 +159,27 @@ func fetchFrom(ctx context.Context, req Request, have Result, sink Sink) (Result
 	}
 	f.muxed = resp.ProtoMajor >= 2
 	f.direct, f.directPrivate = f.at, f.private // another request of the URL could be led elsewhere
-	b := newBoard(f.have, sink, req.Tap, w.cancel)
-	b.latency = time.Since(begun)
-	return f.receive(ctx, b, resp)
+	r.board.begin(f.have, sink, req.Tap, r.watch.cancel)
+	r.board.latency = time.Since(begun)
+	return r.receive(ctx, resp)
+}
+
+// run is one call of fetchFrom: what it needs is one allocation.
+type run struct {
+	fetch fetch
+	watch watch
+	board board
+	line  line
+	team  team
 }
 
 // receive receives an answer's body, with the help of others if that helps.
-func (f *fetch) receive(ctx context.Context, b *board, resp *http.Response) (Result, error) {
-	l := &line{fetch: f, board: b}
+func (r *run) receive(ctx context.Context, resp *http.Response) (Result, error) {
+	f, b, l, t := &r.fetch, &r.board, &r.line, &r.team
+	l.fetch, l.board = f, b
 	b.running = 1
 	l.part = b.take(l)
-	t := newTeam(ctx, b, l, resp)
+	t.begin(ctx, b, l, resp)
 	err := l.run(resp.Body)
 	t.end(err)
 	if err == nil && b.failure == nil { // what the others have left
