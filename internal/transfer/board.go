@@ -45,13 +45,13 @@ const openEnd = math.MaxInt64
 // newBoard returns the board of a file of which have is stored.
 func newBoard(have Result, sink Sink, tap Tap, cancel context.CancelCauseFunc) *board {
 	b := &board{}
-	b.begin(have, sink, tap, cancel)
+	b.begin(&have, sink, tap, cancel)
 	return b
 }
 
 // begin makes b the board of a file of which have is stored.
-func (b *board) begin(have Result, sink Sink, tap Tap, cancel context.CancelCauseFunc) {
-	b.sink, b.tap, b.cancel, b.result = sink, tap, cancel, have
+func (b *board) begin(have *Result, sink Sink, tap Tap, cancel context.CancelCauseFunc) {
+	b.sink, b.tap, b.cancel, b.result = sink, tap, cancel, *have
 	b.result.Ranges = slices.Clone(have.Ranges) // the caller's own stays as it is
 	end := int64(openEnd)
 	if have.Exact {

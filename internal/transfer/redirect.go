@@ -107,6 +107,9 @@ type hop struct {
 	fields  [2]string // the values of header fields
 }
 
+// aGet is what is the same in all requests, as [http.NewRequest] sets it.
+var aGet = http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+
 // request makes the request for one hop. What is private goes to the origin of
 // the first URL alone, and after a redirect has left it to nobody any more.
 func (f *fetch) request(at *url.URL, private bool) *http.Request {
@@ -115,10 +118,8 @@ func (f *fetch) request(at *url.URL, private bool) *http.Request {
 	h.url.Fragment, h.url.RawFragment = "", ""
 	h.url.RawQuery = graphic(h.url.RawQuery)         // as it is, a space in it would end the request's line
 	h.url.Host = strings.TrimSuffix(h.url.Host, ":") // an empty port
-	h.request = *(&http.Request{
-		Method: http.MethodGet, URL: &h.url, Host: h.url.Host, Header: http.Header{},
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(f.watch.ctx)
+	h.request = *aGet.WithContext(f.watch.ctx)
+	h.request.URL, h.request.Host, h.request.Header = &h.url, h.url.Host, http.Header{}
 	req := &h.request
 	if private {
 		f.addPrivate(req)
