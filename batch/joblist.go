@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/dlmanager/dlmanager"
@@ -48,19 +49,44 @@ func (e *ListChangedError) Is(target error) bool { return target == ErrListChang
 //
 // It may be called while the job runs, which does not end before it has returned.
 func (j *Job) AddList(ctx context.Context, list *LinkList) (ListReport, error) {
-	return j.addList(ctx, list, false)
+	return j.addList(ctx, list, false, func() {})
+}
+
+// StartList is AddList that returns as soon as the list is known not to be changed and
+// its first links are added: the job may run while the others are. wait returns
+// what AddList would have returned; call it before the list and the job are closed. If
+// AddList is over by then with an error, StartList returns it, too.
+func (j *Job) StartList(ctx context.Context, list *LinkList) (wait func() (ListReport, error), err error) {
+	var report ListReport
+	var failed error
+	begun, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		report, failed = j.addList(ctx, list, false, sync.OnceFunc(func() { close(begun) }))
+	}()
+	wait = func() (ListReport, error) {
+		<-over
+		return report, failed
+	}
+	select {
+	case <-begun:
+		return wait, nil
+	case <-over:
+		return wait, failed
+	}
 }
 
 // AcceptList is AddList of a list that may have been changed: it is read from its
 // beginning. What it has no more, and is not done, is not fetched any more.
 func (j *Job) AcceptList(ctx context.Context, list *LinkList) (ListReport, error) {
-	return j.addList(ctx, list, true)
+	return j.addList(ctx, list, true, func() {})
 }
 
-func (j *Job) addList(ctx context.Context, list *LinkList, accept bool) (ListReport, error) {
-	a := &listAdder{j: j, list: list, batch: newLinkBatch(j)}
+// addList calls begun whenever lines have been added.
+func (j *Job) addList(ctx context.Context, list *LinkList, accept bool, begun func()) (ListReport, error) {
+	a := &listAdder{j: j, list: list, batch: newLinkBatch(j), begun: begun}
 	j.mu.Lock()
-	closed, begun := j.closed, j.state.place
+	closed, place := j.closed, j.state.place
 	j.adding++
 	j.mu.Unlock()
 	defer a.end()
@@ -71,7 +97,7 @@ func (j *Job) addList(ctx context.Context, list *LinkList, accept bool) (ListRep
 		return a.report, ErrUsed
 	}
 	list.used = true
-	if list.file != nil && begun.Offset > 0 && list.skipTo(begun) != nil {
+	if list.file != nil && place.Offset > 0 && list.skipTo(place) != nil {
 		if err := a.compare(ctx, accept); err != nil {
 			return a.report, err
 		}
@@ -86,6 +112,7 @@ type listAdder struct {
 	list     *LinkList
 	batch    *linkBatch
 	report   ListReport
+	begun    func()
 	anew     bool                // references are taken from the list, also of what is known
 	visited  map[uint32]struct{} // anew: what the list has
 	failures []keyedFailure
@@ -150,7 +177,7 @@ func (a *listAdder) next() (listLine, error) {
 
 // linesAtOnce is how many lines are read before the job is told of them: it does
 // not wait for them, and one write for all is cheap.
-const linesAtOnce = 1024
+const linesAtOnce = 256
 
 // run adds the lines from where the list is. Those of a stream are added before it
 // is waited for.
@@ -164,6 +191,9 @@ func (a *listAdder) run(ctx context.Context) error {
 			failed = context.Cause(ctx)
 		default:
 			failed = a.add(lines)
+		}
+		if failed == nil {
+			a.begun()
 		}
 		lines = lines[:0]
 		return failed

@@ -212,6 +212,51 @@ func TestAListIsAddedWhileTheJobRuns(t *testing.T) {
 	assert.Equal(t, 501, report.Written)
 }
 
+func TestAJobRunsWhileItsListIsRead(t *testing.T) {
+	l := newListedJob(t)
+	words := ""
+	for i := range 4 * linesAtOnce {
+		words += fmt.Sprint(i, " ")
+	}
+	list := listAt(t, l.path, l.text(words))
+	wait, err := l.StartList(t.Context(), list)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, l.Stats().Links, linesAtOnce)
+	require.Equal(t, 4*linesAtOnce, l.run(0).Written)
+	added, err := wait()
+	require.NoError(t, err)
+	require.Equal(t, ListReport{Added: 4 * linesAtOnce}, added)
+
+	in, out := io.Pipe()
+	l.Job = newJob(t)
+	wait, err = l.StartList(t.Context(), NewLinkList(in, "stream")) // nothing has come
+	require.NoError(t, err)
+	write(t, out, l.c.URL+"/late\n")
+	require.NoError(t, out.Close())
+	require.Equal(t, 1, l.run(0).Written)
+	added, err = wait()
+	require.NoError(t, err)
+	require.Equal(t, ListReport{Added: 1}, added)
+}
+
+func TestAListThatIsRefusedDoesNotStart(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.next(l.text("1 2"), false)
+	require.NoError(t, err)
+	l.Job = reopen(t, l.Job)
+	wait, err := l.StartList(t.Context(), listAt(t, l.path, l.text("1 3 4")))
+	require.ErrorIs(t, err, ErrListChanged)
+	_, again := wait()
+	require.Equal(t, err, again)
+	require.Equal(t, 2, l.Stats().Links)
+	l.Job = reopen(t, l.Job)
+	list, err := OpenLinkList(l.path)
+	require.NoError(t, err)
+	require.NoError(t, list.Close())
+	_, err = l.StartList(t.Context(), list)
+	require.ErrorIs(t, err, os.ErrClosed)
+}
+
 func TestBadLinesFailAndStopNothing(t *testing.T) {
 	l := newListedJob(t)
 	report, err := l.next(l.text("1")+"nonsense\nftp://h/x\n"+l.text("2"), false)

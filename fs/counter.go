@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/afero"
@@ -30,9 +29,11 @@ const (
 // What a process has reserved stands in the file under its number, and it holds a
 // lock on a file of that name as long as it lives.
 type counter struct {
-	fsys   afero.Fs
-	id     uint64
-	latest atomic.Pointer[Usage]
+	fsys afero.Fs
+	id   uint64
+
+	seen   sync.Mutex // guards latest, for moments
+	latest Usage      // as the count was seen last
 
 	mu      sync.Mutex // guards all below, also while the file is at work on: for microseconds, or lockTries
 	off     bool       // each process counts for itself
@@ -288,7 +289,9 @@ func (c *counter) publish(l ledger) {
 	c.last = l
 	u := l.usage()
 	u.Mine, u.MyHuge, u.Others = c.mine.reserved+c.mine.huge, c.mine.huge, l.added-c.added
-	c.latest.Store(&u)
+	c.seen.Lock()
+	defer c.seen.Unlock()
+	c.latest = u
 }
 
 // add counts files for this Dir.

@@ -117,7 +117,8 @@ func (d *Dir) setRoot(fsys afero.Fs) error {
 	if err != nil {
 		return err
 	}
-	d.root, d.fsys = root, rootFs{root: root, partials: newOpenFolder(root, partialDir), home: &homeFolder{root: root}}
+	home := &homeFolder{root: root}
+	d.root, d.fsys = root, rootFs{root: root, partials: &openFolder{root: root, home: home, name: partialDir}, home: home}
 	return nil
 }
 
@@ -270,5 +271,7 @@ func (d *Dir) removeEmpty(folder string) bool {
 // bits, so that two names do not meet by chance or by design.
 func key(name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return base32.HexEncoding.EncodeToString(sum[:])[:keyLength]
+	var text [keyLength + 8]byte // in groups of 8
+	base32.HexEncoding.Encode(text[:], sum[:(keyLength+7)/8*5])
+	return string(text[:keyLength])
 }

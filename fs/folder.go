@@ -14,16 +14,12 @@ import (
 // for concurrent use. A nil openFolder has nothing.
 type openFolder struct {
 	root *os.Root
-	name string // below root
+	home *homeFolder // root itself
+	name string      // below root
 
 	mu   sync.RWMutex // guards all below, and keeps them open while they are used
 	self *os.Root     // nil: not open
-	home *os.File     // root itself
 	dir  *os.File     // self
-}
-
-func newOpenFolder(root *os.Root, name string) *openFolder {
-	return &openFolder{root: root, name: name}
 }
 
 // has reports whether the name is that of a file directly in the folder.
@@ -72,11 +68,7 @@ func (f *openFolder) open() error {
 	if err != nil {
 		return errors.Join(err, self.Close())
 	}
-	home, err := f.root.Open(".")
-	if err != nil {
-		return errors.Join(err, self.Close(), dir.Close())
-	}
-	f.self, f.dir, f.home = self, dir, home
+	f.self, f.dir = self, dir
 	return nil
 }
 
@@ -104,14 +96,14 @@ func (f *openFolder) close() error {
 	if f.self == nil {
 		return nil
 	}
-	err := errors.Join(f.self.Close(), f.dir.Close(), f.home.Close())
-	f.self, f.dir, f.home = nil, nil, nil
+	err := errors.Join(f.self.Close(), f.dir.Close())
+	f.self, f.dir = nil, nil
 	return err
 }
 
-func (f *openFolder) openFile(base string, flag int, perm os.FileMode) (file *os.File, err error) {
+func (f *openFolder) openFile(name, base string, flag int, perm os.FileMode) (file *os.File, err error) {
 	err = f.with(func() error {
-		file, err = f.openIn(base, flag, perm)
+		file, err = f.openIn(name, base, flag, perm)
 		return err
 	})
 	return file, err

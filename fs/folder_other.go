@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, error) {
+func (f *openFolder) openIn(_, base string, flag int, perm os.FileMode) (*os.File, error) {
 	return f.self.OpenFile(base, flag, perm)
 }
 
@@ -19,3 +19,5 @@ func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
 func (f *openFolder) renameTo(base, to string) error {
 	return f.root.Rename(filepath.FromSlash(f.name+"/"+base), filepath.FromSlash(to))
 }
+
+func inOpen(*os.File, func(fd int) error) (bool, error) { return false, nil }

@@ -4,7 +4,6 @@ package fs
 
 import (
 	"os"
-	"path"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,16 +12,16 @@ import (
 // openIn opens a file in the folder. It follows no link, so that there is nothing
 // for os.Root to guard against; that would set up each file for polling, at five
 // system calls more.
-func (f *openFolder) openIn(base string, flag int, perm os.FileMode) (*os.File, error) {
+func (f *openFolder) openIn(name, base string, flag int, perm os.FileMode) (*os.File, error) {
 	var fd int
 	err := at(f.dir, func(dir int) (err error) {
 		fd, err = unix.Openat(dir, base, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
 		return err
 	})
 	if err != nil {
-		return nil, &os.PathError{Op: "openat", Path: f.name + "/" + base, Err: err}
+		return nil, &os.PathError{Op: "openat", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), f.name+"/"+base), nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
@@ -37,14 +36,11 @@ func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
 }
 
 func (f *openFolder) renameTo(base, to string) error {
-	folder, name := path.Split(to)
-	done, err := true, error(nil)
-	if folder == "" {
-		err = at(f.dir, func(dir int) error {
-			return at(f.home, func(home int) error { return unix.Renameat(dir, base, home, name) })
+	done, err := false, error(nil)
+	if folder, name, ok := split(to); ok {
+		done, err = f.home.in(folder, func(fd int) error {
+			return at(f.dir, func(dir int) error { return unix.Renameat(dir, base, fd, name) })
 		})
-	} else {
-		done, err = renameBelow(f.dir, base, f.home, folder, name)
 	}
 	if !done {
 		return f.root.Rename(f.name+"/"+base, to)
@@ -54,6 +50,9 @@ func (f *openFolder) renameTo(base, to string) error {
 	}
 	return nil
 }
+
+// inOpen calls fn with the open folder's descriptor.
+func inOpen(dir *os.File, fn func(fd int) error) (done bool, err error) { return true, at(dir, fn) }
 
 // at calls fn with the folder's descriptor, again if a signal came in between.
 func at(dir *os.File, fn func(fd int) error) error {

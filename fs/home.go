@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"os"
+	"path"
 	"strings"
 	"sync"
 )
@@ -14,6 +15,7 @@ type homeFolder struct {
 	root *os.Root
 	once sync.Once
 	dir  *os.File // nil: it cannot be opened, or is closed
+	sub  subfolders
 }
 
 func (h *homeFolder) open() *os.File {
@@ -25,30 +27,38 @@ func (h *homeFolder) open() *os.File {
 	return h.dir
 }
 
-// stat describes what has the name, below the root as for os.Root. It is not done
-// where there is no way that is quicker.
-func (h *homeFolder) stat(name string) (info Info, done bool, err error) {
-	if h == nil || name == "" || name == "." || name == ".." {
-		return Info{}, false, nil
+// in calls fn with a descriptor of a folder below the root, "" for the root itself, as
+// os.Root reaches it. It is not done where there is no way that is quicker.
+func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err error) {
+	if h == nil {
+		return false, nil
 	}
 	dir := h.open()
-	if dir == nil {
-		return Info{}, false, nil
+	switch {
+	case dir == nil:
+		return false, nil
+	case folder == "":
+		return inOpen(dir, fn)
 	}
-	if strings.ContainsAny(name, `/\`) {
-		return statBelow(dir, name)
-	}
-	return statTop(dir, name)
+	return h.sub.in(dir, folder, fn)
+}
+
+// split splits a name into its folder, as for in, and the last part. It is not done
+// with names that have none, or that mean other things elsewhere.
+func split(name string) (folder, base string, done bool) {
+	folder, base = path.Split(name)
+	done = base != "" && base != "." && base != ".." && !strings.Contains(name, `\`)
+	return strings.TrimRight(folder, "/"), base, done
 }
 
 // isPlainPath reports whether the name leads to a folder without any link on the way,
 // if that takes less than a look at each one.
 func (h *homeFolder) isPlainPath(name string) bool {
-	if h == nil || !strings.Contains(name, "/") {
+	if name == "." {
 		return false
 	}
-	dir := h.open()
-	return dir != nil && isPlainPath(dir, name)
+	done, err := h.in(name, func(int) error { return nil })
+	return done && err == nil
 }
 
 func (h *homeFolder) close() error {
@@ -59,6 +69,7 @@ func (h *homeFolder) close() error {
 	if h.dir == nil {
 		return nil
 	}
+	h.sub.close()
 	if err := h.dir.Close(); !errors.Is(err, os.ErrClosed) { // the second time
 		return err
 	}

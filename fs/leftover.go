@@ -34,7 +34,7 @@ func (d *Dir) Leftover(name string) Leftover {
 }
 
 // LeftoverName returns the Name that the Leftover of the file called name has.
-func LeftoverName(name string) string { return path.Join(partialDir, key(name)+partialSuffix) }
+func LeftoverName(name string) string { return partialDir + "/" + key(name) + partialSuffix }
 
 // IsLeftover reports whether the name is a Leftover's, not a finished file's.
 func IsLeftover(name string) bool { return strings.HasPrefix(name, partialDir+"/") }

@@ -280,11 +280,8 @@ func (p *Partial) isAdoptable() bool {
 // Stat returns how many bytes the file has and the time of its last write, by the
 // file system's clock. Somebody else may have changed it.
 func (p *Partial) Stat() (size int64, modTime time.Time, err error) {
-	fi, err := p.file.Stat()
-	if err != nil {
-		return 0, time.Time{}, err
-	}
-	return fi.Size(), fi.ModTime(), nil
+	info, err := statOpen(p.file)
+	return info.Size, info.ModTime, err
 }
 
 // makeFolder makes the folder and its parents. Somebody who removes it while it

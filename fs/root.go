@@ -45,7 +45,7 @@ func (r rootFs) Open(name string) (afero.File, error) {
 
 func (r rootFs) OpenFile(name string, flag int, perm os.FileMode) (afero.File, error) {
 	if base, ok := r.partials.has(name); ok {
-		return file(r.partials.openFile(base, flag, perm))
+		return file(r.partials.openFile(name, base, flag, perm))
 	}
 	return file(r.root.OpenFile(filepath.FromSlash(name), flag, perm))
 }
@@ -98,6 +98,11 @@ func (r rootFs) Chown(name string, uid, gid int) error {
 func (r rootFs) Chtimes(name string, atime, mtime time.Time) error {
 	if base, ok := r.partials.has(name); ok {
 		return r.partials.chtimes(base, atime, mtime)
+	}
+	if !atime.IsZero() { // a zero time leaves that one as it is
+		if done, err := r.home.setTimes(name, atime, mtime); done {
+			return err
+		}
 	}
 	return r.root.Chtimes(filepath.FromSlash(name), atime, mtime)
 }

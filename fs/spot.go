@@ -77,7 +77,7 @@ func (s Spot) create(stem string, perm os.FileMode, accept func([]byte, int64) b
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("create %s: somebody removes it again and again", path.Join(s.dir, stem+partialSuffix))
+	return nil, fmt.Errorf("create %s: somebody removes it again and again", s.at(stem, partialSuffix))
 }
 
 func (s Spot) makeFolder() error {
@@ -90,7 +90,7 @@ func (s Spot) makeFolder() error {
 
 func (s Spot) partial(stem string, perm os.FileMode) *Partial {
 	p := &Partial{
-		fsys: s.fsys, temp: path.Join(s.dir, stem+partialSuffix), final: s.final,
+		fsys: s.fsys, temp: s.at(stem, partialSuffix), final: s.final,
 		perm: perm & os.ModePerm, replaces: s.home != "",
 	}
 	if stem == s.stem {
@@ -99,7 +99,15 @@ func (s Spot) partial(stem string, perm os.FileMode) *Partial {
 	return p
 }
 
-func (s Spot) noteName() string { return path.Join(s.dir, s.stem+noteSuffix) }
+func (s Spot) noteName() string { return s.at(s.stem, noteSuffix) }
+
+// at returns the path of what lies there.
+func (s Spot) at(stem, suffix string) string {
+	if s.dir == partialDir { // as all of a cache's; path.Join takes longer
+		return partialDir + "/" + stem + suffix
+	}
+	return path.Join(s.dir, stem+suffix)
+}
 
 // Pulse is what can be seen of a partial file that somebody else holds. While
 // he is alive, it changes.
@@ -111,7 +119,7 @@ type Pulse struct {
 // Pulse returns the signs of life of the partial file's holder.
 func (s Spot) Pulse() Pulse {
 	var p Pulse
-	if fi, err := Lstat(s.fsys, path.Join(s.dir, s.stem+partialSuffix)); err == nil {
+	if fi, err := Lstat(s.fsys, s.at(s.stem, partialSuffix)); err == nil {
 		p.Written = fi.ModTime()
 	}
 	n := note{fsys: s.fsys, name: s.noteName()}

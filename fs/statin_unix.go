@@ -30,6 +30,19 @@ func statAt(dir *os.File, base, name string) (Info, error) {
 	return infoFrom(&st), nil
 }
 
+// statOpen describes an open file, without the memory that os.File.Stat takes.
+func statOpen(f afero.File) (Info, error) {
+	file, ok := f.(*os.File)
+	if !ok {
+		return statFile(f)
+	}
+	var st unix.Stat_t
+	if err := at(file, func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
+		return Info{}, &os.PathError{Op: "fstat", Path: file.Name(), Err: err}
+	}
+	return infoFrom(&st), nil
+}
+
 func infoFrom(st *unix.Stat_t) Info {
 	info := Info{
 		Size: st.Size, Mode: os.FileMode(st.Mode & 0o777),
@@ -46,8 +59,20 @@ func infoFrom(st *unix.Stat_t) Info {
 	return info
 }
 
-// statTop describes what is directly in the open folder.
-func statTop(dir *os.File, name string) (info Info, done bool, err error) {
-	info, err = statAt(dir, name, name)
-	return info, true, err
+// stat describes what has the name, below the root as for os.Root. It is not done where
+// there is no way that is quicker.
+func (h *homeFolder) stat(name string) (info Info, done bool, err error) {
+	folder, base, ok := split(name)
+	if !ok {
+		return Info{}, false, nil
+	}
+	var st unix.Stat_t
+	done, err = h.in(folder, func(fd int) error { return unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	switch {
+	case !done:
+		return Info{}, false, nil
+	case err != nil:
+		return Info{}, true, &os.PathError{Op: "fstatat", Path: name, Err: err}
+	}
+	return infoFrom(&st), true, nil
 }

@@ -26,6 +26,14 @@ func infoOf(fi os.FileInfo) Info {
 	return info
 }
 
+func statFile(f afero.File) (Info, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return Info{}, err
+	}
+	return infoOf(fi), nil
+}
+
 // Is reports whether this is the file that had the size and the modification
 // time, to the last digit: a file of another time proves nothing.
 func (i Info) Is(size int64, modTime time.Time) bool {

@@ -122,10 +122,9 @@ func (d *Dir) Usage() Usage {
 func (d *Dir) LastUsage() Usage { return d.counter.usage() }
 
 func (c *counter) usage() Usage {
-	if u := c.latest.Load(); u != nil {
-		return *u
-	}
-	return NoUsage
+	c.seen.Lock()
+	defer c.seen.Unlock()
+	return c.latest
 }
 
 // Counts reports whether the directory's processes count together, or could.

@@ -186,26 +186,17 @@ func (r *batchRun) work(ctx context.Context) error {
 	return err
 }
 
-// fetch runs the job until it is done or was stopped. A list in a file is read
-// before; what stdin brings is fetched while it comes.
+// fetch runs the job until it is done or was stopped.
 func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Report, error) {
+	added, err := r.readList(ctx)
+	if err != nil {
+		return batch.Report{Reason: batch.ReasonStopped}, unlessEnded(ctx, err)
+	}
+	if r.stdin == nil {
+		r.noteResumed(before)
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	add := r.job.AddList
-	if r.flags.acceptChanges {
-		add = r.job.AcceptList
-	}
-	added := make(chan error, 1)
-	if r.stdin == nil {
-		if _, err := add(ctx, r.list); err != nil {
-			return batch.Report{Reason: batch.ReasonStopped}, unlessEnded(ctx, err)
-		}
-		added <- nil
-		r.noteResumed(before)
-	} else {
-		go func() { _, err := add(ctx, r.list); added <- err }()
-		<-r.stdin.begun // the job knows by now that links may come
-	}
 	r.show = r.follow(newBatchBoard(r.job, r.m, &r.landed, time.Now()).look)
 	ended, err := r.job.Run(ctx, r.m, r.limits(), r.told(stop), r.runOptions()...)
 	r.show.end()
@@ -215,13 +206,23 @@ func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Repo
 	if saved := r.evicted.save(r.job, true); err == nil {
 		err = saved
 	}
-	if failed := <-added; err == nil && ended.Reason == batch.ReasonDone {
+	if _, failed := added(); err == nil && ended.Reason == batch.ReasonDone {
 		err = failed
 	}
 	if early, ok := errors.AsType[*earlyEnd](context.Cause(ctx)); ok && err == nil {
 		err = early
 	}
 	return ended, err
+}
+
+// readList lets the job read the list, which goes on while it runs; what stdin brings
+// is fetched while it comes. added waits for its end.
+func (r *batchRun) readList(ctx context.Context) (added func() (batch.ListReport, error), err error) {
+	if !r.flags.acceptChanges || r.stdin != nil {
+		return r.job.StartList(ctx, r.list)
+	}
+	report, err := r.job.AcceptList(ctx, r.list) // what the list has no more is not to be fetched
+	return func() (batch.ListReport, error) { return report, err }, err
 }
 
 // unlessEnded is err, or nil if it only says that ctx has ended.

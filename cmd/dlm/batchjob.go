@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/dlmanager/dlmanager/batch"
 )
@@ -105,8 +104,6 @@ func isOtherJob(err error) bool {
 // is cancelled, a read that hangs is left to the end of the program.
 type cancelableReader struct {
 	in    io.Reader
-	begun chan struct{} // closed when something was asked for
-	begin sync.Once
 	ctx   context.Context
 	stop  context.CancelFunc
 	reads chan readResult
@@ -118,7 +115,7 @@ type readResult struct {
 }
 
 func newCancelableReader(in io.Reader) *cancelableReader {
-	r := &cancelableReader{in: in, begun: make(chan struct{}), reads: make(chan readResult, 1)}
+	r := &cancelableReader{in: in, reads: make(chan readResult, 1)}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -126,7 +123,6 @@ func newCancelableReader(in io.Reader) *cancelableReader {
 func (r *cancelableReader) cancel() { r.stop() }
 
 func (r *cancelableReader) Read(b []byte) (int, error) {
-	r.begin.Do(func() { close(r.begun) })
 	buf := make([]byte, len(b)) // a read that was left must not write into b
 	go func() {
 		n, err := r.in.Read(buf)

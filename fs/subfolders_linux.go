@@ -1,0 +1,147 @@
+package fs
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// keptFor is how long a folder is kept open: for a burst of files in it. A file
+	// that moves with its folder, or comes with another one of that name, may be seen so
+	// much later; a folder that is removed is seen at once.
+	keptFor = 10 * time.Millisecond
+	// mostKept is how many folders are kept open.
+	mostKept = 16
+)
+
+// subfolders are the folders below an open one in which files were looked for just
+// now. They are kept open, so that what is in them is reached in one step. It is safe
+// for concurrent use.
+type subfolders struct {
+	mu   sync.Mutex
+	kept map[string]subfolder
+	over bool // nothing is kept any more
+}
+
+type subfolder struct {
+	dir   *os.File // for nothing but its path (O_PATH)
+	since time.Time
+}
+
+// in calls fn with a descriptor of the folder of that name below home, which is not
+// reached by any link. It is not done where the kernel cannot tell in one step, or
+// where there is a link, which is os.Root's to judge.
+func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
+	if dir := s.get(name); dir != nil {
+		if err := at(dir, fn); err == nil || !isStale(dir, err) {
+			return true, err
+		}
+	}
+	dir, err := openBelow(home, name)
+	switch {
+	case err == unix.ENOENT:
+		return true, err
+	case err != nil:
+		return false, nil
+	}
+	err = at(dir, fn)
+	s.keep(name, dir)
+	return true, err
+}
+
+// get returns the folder if it was opened just now; else nil.
+func (s *subfolders) get(name string) *os.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.kept[name]; ok && time.Since(f.since) < keptFor {
+		return f.dir
+	}
+	return nil
+}
+
+// keep keeps the folder open, in place of the one that had its name.
+func (s *subfolders) keep(name string, dir *os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		_ = dir.Close() // nothing was written, here and below
+		return
+	}
+	if old, ok := s.kept[name]; ok {
+		_ = old.dir.Close()
+	} else if len(s.kept) >= mostKept {
+		s.drop()
+	}
+	if s.kept == nil {
+		s.kept = map[string]subfolder{}
+	}
+	s.kept[name] = subfolder{dir, time.Now()}
+}
+
+// drop closes all that are kept.
+func (s *subfolders) drop() {
+	for _, f := range s.kept {
+		_ = f.dir.Close()
+	}
+	clear(s.kept)
+}
+
+func (s *subfolders) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.drop()
+}
+
+// isStale reports whether err may come from the folder's having been removed since it
+// was opened, or from its having been closed just now.
+func isStale(dir *os.File, err error) bool {
+	switch err {
+	case unix.ENOENT:
+		var st unix.Stat_t
+		return at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink == 0
+	case unix.ESTALE:
+		return true
+	}
+	_, answered := err.(syscall.Errno)
+	return !answered
+}
+
+// openBelow opens the folder: the kernel walks down to it in one step, and follows no
+// link (openat2(2), RESOLVE_NO_SYMLINKS). It fails where the kernel is older, or may not.
+func openBelow(home *os.File, name string) (dir *os.File, err error) {
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	var fd int
+	err = at(home, func(home int) (err error) {
+		fd, err = unix.Openat2(home, name, &how)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// setTimes sets a file's time of access, and that of modification unless it is zero.
+func (h *homeFolder) setTimes(name string, atime, mtime time.Time) (done bool, err error) {
+	folder, base, ok := split(name)
+	if !ok {
+		return false, nil
+	}
+	times := []unix.Timespec{unix.NsecToTimespec(atime.UnixNano()), {Nsec: unix.UTIME_OMIT}}
+	if !mtime.IsZero() {
+		times[1] = unix.NsecToTimespec(mtime.UnixNano())
+	}
+	done, err = h.in(folder, func(fd int) error { return unix.UtimesNanoAt(fd, base, times, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		err = &os.PathError{Op: "utimensat", Path: name, Err: err}
+	}
+	return done, err
+}

@@ -1,0 +1,156 @@
+package fs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// subfoldersOf are those of the directory; the kernel has to know openat2.
+func subfoldersOf(t *testing.T, d *Dir) *subfolders {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(d.Path("probe/x"), 0o777))
+	home := d.fsys.(rootFs).home
+	if dir, err := openBelow(home.open(), "probe/x"); err != nil {
+		t.Skip(err)
+	} else {
+		require.NoError(t, dir.Close())
+	}
+	return &home.sub
+}
+
+// put makes a file, with its folder.
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o666))
+}
+
+// expire makes all folders so old that they are not used any more.
+func (s *subfolders) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, f := range s.kept {
+		f.since = f.since.Add(-keptFor)
+		s.kept[name] = f
+	}
+}
+
+func TestAFolderThatWasRemovedIsSeenAtOnce(t *testing.T) {
+	d := countedDir(t, t.TempDir())
+	s := subfoldersOf(t, d)
+	for i := range 10 {
+		put(t, d.Path("a/b/file"), "1234")
+		info, err := lookUp(d.fsys, "a/b/file")
+		require.NoError(t, err)
+		require.EqualValues(t, 4, info.Size)
+		require.Contains(t, s.kept, "a/b")
+		require.NoError(t, os.RemoveAll(d.Path("a")))
+		if i%2 == 0 {
+			_, err = lookUp(d.fsys, "a/b/file")
+			require.ErrorIs(t, err, os.ErrNotExist)
+		}
+		put(t, d.Path("a/b/file"), "12345")
+		info, err = lookUp(d.fsys, "a/b/file")
+		require.NoError(t, err)
+		require.EqualValues(t, 5, info.Size)
+		require.NoError(t, os.RemoveAll(d.Path("a")))
+		require.NoError(t, os.MkdirAll(d.Path("a/b"), 0o777))
+		land(t, d, "a/b/file", "landed")
+		require.FileExists(t, d.Path("a/b/file"))
+	}
+}
+
+func TestAFolderThatWasMovedIsSeenBeforeLong(t *testing.T) {
+	base := t.TempDir()
+	d := countedDir(t, filepath.Join(base, "cache"))
+	s := subfoldersOf(t, d)
+	put(t, filepath.Join(base, "outside/file"), "outside")
+	for name, replace := range map[string]func(folder string) error{
+		"nothing": func(string) error { return nil },
+		"folder":  func(folder string) error { return os.Mkdir(folder, 0o777) },
+		"link":    func(folder string) error { return os.Symlink(filepath.Join(base, "outside"), folder) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			put(t, d.Path(name+"/file"), "1234")
+			_, err := lookUp(d.fsys, name+"/file")
+			require.NoError(t, err)
+			require.NoError(t, os.Rename(d.Path(name), d.Path(name+"-away")))
+			require.NoError(t, replace(d.Path(name)))
+			if info, err := lookUp(d.fsys, name+"/file"); err == nil {
+				require.EqualValues(t, 4, info.Size, "what is outside")
+			}
+			s.expire()
+			_, err = lookUp(d.fsys, name+"/file")
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestFewFoldersAreKeptOpen(t *testing.T) {
+	d := countedDir(t, t.TempDir())
+	s := subfoldersOf(t, d)
+	for i := range 3 * mostKept {
+		put(t, d.Path(fmt.Sprintf("%d/file", i)), "1234")
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 5 * mostKept {
+				name := fmt.Sprintf("%d/file", (i+j)%(3*mostKept))
+				info, err := lookUp(d.fsys, name)
+				assert.NoError(t, err)
+				assert.EqualValues(t, 4, info.Size)
+			}
+		})
+	}
+	wg.Wait()
+	require.LessOrEqual(t, len(s.kept), mostKept)
+	var kept []*os.File
+	for _, f := range s.kept {
+		kept = append(kept, f.dir)
+	}
+	require.NotEmpty(t, kept)
+	require.NoError(t, d.Close())
+	for _, f := range kept {
+		require.ErrorIs(t, f.Close(), os.ErrClosed)
+	}
+	_, err := lookUp(d.fsys, "1/file")
+	require.Error(t, err, "a closed directory shows nothing")
+	require.Empty(t, s.kept)
+}
+
+func TestTimesAreSetAsTheRootSetsThem(t *testing.T) {
+	d := countedDir(t, t.TempDir())
+	subfoldersOf(t, d)
+	now := time.Now().Truncate(time.Millisecond)
+	for _, name := range []string{"top", "a/file", "a/b/file"} {
+		put(t, d.Path(name), "1234")
+		before, err := d.Stat(name)
+		require.NoError(t, err)
+		require.NoError(t, d.fsys.Chtimes(name, now.Add(time.Hour), time.Time{}))
+		info, err := d.Stat(name)
+		require.NoError(t, err)
+		require.True(t, info.accessed.Equal(now.Add(time.Hour)))
+		require.True(t, info.ModTime.Equal(before.ModTime))
+		require.NoError(t, d.fsys.Chtimes(name, now, now.Add(-time.Hour)))
+		info, err = d.Stat(name)
+		require.NoError(t, err)
+		require.True(t, info.accessed.Equal(now))
+		require.True(t, info.ModTime.Equal(now.Add(-time.Hour)))
+		require.NoError(t, d.fsys.Chtimes(name, time.Time{}, now))
+		info, err = d.Stat(name)
+		require.NoError(t, err)
+		require.True(t, info.ModTime.Equal(now))
+	}
+	for _, name := range []string{"none", "a/none", "none/file"} {
+		require.ErrorIs(t, d.fsys.Chtimes(name, now, now), os.ErrNotExist, name)
+	}
+	require.Error(t, d.fsys.Chtimes("../outside", now, now))
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package fs
+
+import (
+	"os"
+	"time"
+)
+
+// subfolders are reached folder by folder here, as os.Root does it.
+type subfolders struct{}
+
+func (*subfolders) in(*os.File, string, func(fd int) error) (bool, error) { return false, nil }
+
+func (*subfolders) close() {}
+
+func (*homeFolder) setTimes(string, time.Time, time.Time) (bool, error) { return false, nil }
