@@ -91,30 +91,29 @@ func (m *DownloadManager) isOf(d *Download, info fs.Info) (bool, error) {
 	return false, nil
 }
 
-// pending is what a download has to wait for before it may begin, and who waits
-// for it.
+// pending is what a manager's download has to wait for before it may begin, and who
+// waits for it. The manager's mutex guards it.
 type pending struct {
 	earlier *Download     // of the same name, stopped, and not out of its way yet; nil: none
 	out     chan struct{} // closed when earlier is
 	ticket  *ticket       // its place in the queue; nil before it has one
 	left    chan struct{} // closed when this one is out of the way; nil: nobody waits for it
+	gone    bool          // this one is
 }
 
 // waitFor returns what a download has to wait for that follows earlier. It
 // needs mu.
 func (m *DownloadManager) waitFor(earlier *Download) pending {
-	p := m.waits[earlier]
-	if p.left == nil {
-		p.left = make(chan struct{})
-		m.waits[earlier] = p
+	if earlier.pending.left == nil {
+		earlier.pending.left = make(chan struct{})
 	}
-	return pending{earlier: earlier, out: p.left}
+	return pending{earlier: earlier, out: earlier.pending.left}
 }
 
 func (m *DownloadManager) pendingOf(d *Download) pending {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.waits[d]
+	return d.pending
 }
 
 // enqueue gives the download its place in the queue.
@@ -138,12 +137,7 @@ func (m *DownloadManager) holdOff(answered string, until time.Time) {
 func (m *DownloadManager) setTicket(d *Download, t *ticket) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, known := m.waits[d]
-	if !known && t == nil {
-		return
-	}
-	p.ticket = t
-	m.waits[d] = p
+	d.pending.ticket = t
 }
 
 func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.Info, error) {
@@ -363,12 +357,12 @@ func (m *DownloadManager) leave(d *Download) {
 	m.dropClaim(d)
 	key := fs.Fold(d.name)
 	m.mu.Lock()
-	p := m.waits[d]
-	delete(m.waits, d)
+	p := d.pending
+	d.pending = pending{gone: true} // the earlier one is not kept
 	delete(m.callers, d)
 	if m.inFlight[key] == d {
 		delete(m.inFlight, key)
-		if _, atWork := m.waits[p.earlier]; atWork {
+		if p.earlier != nil && !p.earlier.pending.gone {
 			m.inFlight[key] = p.earlier // it gave up before that one was out of the way
 		}
 	}

@@ -36,6 +36,8 @@ type Download struct {
 	absent    bool  // nothing had its name when that was last looked for
 	counted   int64 // bytes of a partial file taken over that are in the common count, and in no room yet
 
+	pending pending // its site's
+
 	observers observers
 	meter     meter
 

@@ -25,6 +25,7 @@ type DownloadManager struct {
 	limit *PersistLimit // one that is off where nothing is evicted
 	shelf *dirShelf     // the directory as the limit sees it
 	queue *queue
+	runs  *runners
 	own   *http.Client // nil when the caller gave one
 	house housekeeping
 	// follows says that the limit is the directory's own.
@@ -34,7 +35,6 @@ type DownloadManager struct {
 	closed   bool                   // no more downloads
 	inFlight map[string]*Download   // by folded name: who asks for one of these joins it
 	alive    map[*Download]struct{} // in flight, or in their finished hook
-	waits    map[*Download]pending  // what those in flight have to wait for first
 	callers  map[*Download]int      // how many want those that nobody has for good; see attend
 	files    map[*File]struct{}     // open
 	opened   map[*Dir]struct{}      // open
@@ -73,7 +73,6 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		dir:      d,
 		inFlight: map[string]*Download{},
 		alive:    map[*Download]struct{}{},
-		waits:    map[*Download]pending{},
 		callers:  map[*Download]int{},
 		files:    map[*File]struct{}{},
 		opened:   map[*Dir]struct{}{},
@@ -87,6 +86,7 @@ func NewDownloadManager(dir string, opts ...Option) (*DownloadManager, error) {
 		cfg.maxConcurrent = defaultMaxConcurrent
 	}
 	m.queue = newQueue(cfg.maxConcurrent, cfg.maxPerHost, cfg.requestDelay)
+	m.runs = newRunners(cfg.maxConcurrent)
 	cfg.defaults.throttle = newThrottle(cfg.rateLimit)
 	cfg.defaults.reading = newSemaphore(runtime.GOMAXPROCS(0))
 	m.cfg = cfg
@@ -216,7 +216,7 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 				return nil, ErrChecksumConflict
 			}
 		}
-		m.waits[d] = m.waitFor(other)
+		d.pending = m.waitFor(other)
 	}
 	d.state = StateQueued // nobody else knows d yet; the manager alone starts it
 	m.inFlight[key] = d
@@ -230,7 +230,8 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 // lookOrStart finishes the download at once if its file is there, and else
 // starts it.
 func (m *DownloadManager) lookOrStart(d *Download) {
-	if m.pendingOf(d).earlier == nil {
+	follows := m.pendingOf(d).earlier != nil
+	if !follows {
 		info, err := m.look(d)
 		if err == nil && info == nil && d.cfg.offline {
 			err = d.notCached()
@@ -241,10 +242,10 @@ func (m *DownloadManager) lookOrStart(d *Download) {
 		}
 		d.unsettled = info != nil
 	}
-	if m.pendingOf(d).earlier == nil {
+	if !follows {
 		m.enqueue(d) // here and not in the goroutine: first come, first served
 	}
-	go d.live()
+	m.runs.start(d)
 }
 
 // settles reports whether the file that is there is all that is asked for, as far
@@ -391,6 +392,7 @@ func (m *DownloadManager) close() error {
 	m.endFlights(ErrInterrupted)
 	m.Interrupt(nil)
 	_ = m.idle(context.Background()) // which never ends
+	m.runs.stop()
 	err := m.closeFiles()
 	err = errors.Join(err, m.house.stop())
 	m.limit.forgetShelf(m.shelf)

@@ -22,17 +22,12 @@ func closeCopy(f afero.File) error {
 	if !ok {
 		return nil
 	}
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
 	fd := -1
-	var copyErr error
-	err = conn.Control(func(own uintptr) { fd, copyErr = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
-	if err != nil {
+	err := at(file, func(own int) (err error) {
+		fd, err = unix.FcntlInt(uintptr(own), unix.F_DUPFD_CLOEXEC, 0)
 		return err
-	}
-	if copyErr != nil { // no descriptor is free: another way to the same
+	})
+	if err != nil { // no descriptor is free: another way to the same
 		return f.Sync()
 	}
 	if err := unix.Close(fd); err != nil && !errors.Is(err, unix.EINTR) {

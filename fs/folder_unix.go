@@ -4,6 +4,7 @@ package fs
 
 import (
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,19 +55,15 @@ func (f *openFolder) renameTo(base, to string) error {
 // inOpen calls fn with the open folder's descriptor.
 func inOpen(dir *os.File, fn func(fd int) error) (done bool, err error) { return true, at(dir, fn) }
 
-// at calls fn with the folder's descriptor, again if a signal came in between.
-func at(dir *os.File, fn func(fd int) error) error {
-	conn, err := dir.SyscallConn()
-	if err != nil {
-		return err
+// at calls fn with the descriptor of a file that the caller keeps open meanwhile, again
+// if a signal came in between. os.File.SyscallConn would keep it open itself, for
+// which it takes memory and time.
+func at(f *os.File, fn func(fd int) error) error {
+	fd := int(f.Fd())
+	err := fn(fd)
+	for err == unix.EINTR {
+		err = fn(fd)
 	}
-	var result error
-	err = conn.Control(func(fd uintptr) {
-		for result = fn(int(fd)); result == unix.EINTR; result = fn(int(fd)) {
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return result
+	runtime.KeepAlive(f)
+	return err
 }

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"errors"
 	"os"
 	"path"
 	"strings"
@@ -14,17 +13,20 @@ import (
 type homeFolder struct {
 	root *os.Root
 	once sync.Once
-	dir  *os.File // nil: it cannot be opened, or is closed
 	sub  subfolders
+
+	mu  sync.RWMutex // guards dir, and keeps it open while it is used
+	dir *os.File     // nil: it cannot be opened, or is closed
 }
 
-func (h *homeFolder) open() *os.File {
-	h.once.Do(func() {
-		if dir, err := h.root.Open("."); err == nil {
-			h.dir = dir
-		}
-	})
-	return h.dir
+func (h *homeFolder) open() {
+	dir, err := h.root.Open(".")
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dir = dir
 }
 
 // in calls fn with a descriptor of a folder below the root, "" for the root itself, as
@@ -33,14 +35,16 @@ func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err er
 	if h == nil {
 		return false, nil
 	}
-	dir := h.open()
+	h.once.Do(h.open)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	switch {
-	case dir == nil:
+	case h.dir == nil:
 		return false, nil
 	case folder == "":
-		return inOpen(dir, fn)
+		return inOpen(h.dir, fn)
 	}
-	return h.sub.in(dir, folder, fn)
+	return h.sub.in(h.dir, folder, fn)
 }
 
 // split splits a name into its folder, as for in, and the last part. It is not done
@@ -66,12 +70,13 @@ func (h *homeFolder) close() error {
 		return nil
 	}
 	h.once.Do(func() {}) // nothing opens it any more
+	h.sub.close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.dir == nil {
 		return nil
 	}
-	h.sub.close()
-	if err := h.dir.Close(); !errors.Is(err, os.ErrClosed) { // the second time
-		return err
-	}
-	return nil
+	err := h.dir.Close()
+	h.dir = nil
+	return err
 }

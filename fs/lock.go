@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"os"
+	"runtime"
 
 	"github.com/spf13/afero"
 )
@@ -33,16 +34,9 @@ func tryLockFile(f afero.File, shared bool) (bool, error) {
 	if !ok {
 		return false, errNoLocks
 	}
-	conn, err := osf.SyscallConn()
-	if err != nil {
-		return false, err
-	}
-	var locked bool
-	var lockErr error
-	if err := conn.Control(func(fd uintptr) { locked, lockErr = tryLockFD(fd, shared) }); err != nil {
-		return false, err
-	}
-	return locked, lockErr
+	locked, err := tryLockFD(osf.Fd(), shared) // whoever has it keeps it open
+	runtime.KeepAlive(osf)
+	return locked, err
 }
 
 // TryLock takes an exclusive lock on f without waiting and reports whether it got

@@ -3,7 +3,6 @@ package fs
 import (
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +21,7 @@ const (
 // now. They are kept open, so that what is in them is reached in one step. It is safe
 // for concurrent use.
 type subfolders struct {
-	mu   sync.Mutex
+	mu   sync.RWMutex // guards all below, and keeps the folders open while they are used
 	kept map[string]subfolder
 	over bool // nothing is kept any more
 }
@@ -36,10 +35,8 @@ type subfolder struct {
 // reached by any link. It is not done where the kernel cannot tell in one step, or
 // where there is a link, which is os.Root's to judge.
 func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
-	if dir := s.get(name); dir != nil {
-		if err := at(dir, fn); err == nil || !isStale(dir, err) {
-			return true, err
-		}
+	if done, err := s.inKept(name, fn); done {
+		return true, err
 	}
 	dir, err := openBelow(home, name)
 	switch {
@@ -53,14 +50,16 @@ func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done
 	return true, err
 }
 
-// get returns the folder if it was opened just now; else nil.
-func (s *subfolders) get(name string) *os.File {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f, ok := s.kept[name]; ok && time.Since(f.since) < keptFor {
-		return f.dir
+// inKept calls fn if the folder was opened just now, and has not been removed since.
+func (s *subfolders) inKept(name string, fn func(fd int) error) (done bool, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	f, ok := s.kept[name]
+	if !ok || time.Since(f.since) >= keptFor {
+		return false, nil
 	}
-	return nil
+	err = at(f.dir, fn)
+	return err == nil || !isStale(f.dir, err), err
 }
 
 // keep keeps the folder open, in place of the one that had its name.
@@ -98,17 +97,13 @@ func (s *subfolders) close() {
 }
 
 // isStale reports whether err may come from the folder's having been removed since it
-// was opened, or from its having been closed just now.
+// was opened.
 func isStale(dir *os.File, err error) bool {
-	switch err {
-	case unix.ENOENT:
-		var st unix.Stat_t
-		return at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink == 0
-	case unix.ESTALE:
-		return true
+	if err != unix.ENOENT {
+		return err == unix.ESTALE
 	}
-	_, answered := err.(syscall.Errno)
-	return !answered
+	var st unix.Stat_t
+	return at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink == 0
 }
 
 // openBelow opens the folder: the kernel walks down to it in one step, and follows no

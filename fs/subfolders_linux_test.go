@@ -17,7 +17,8 @@ func subfoldersOf(t *testing.T, d *Dir) *subfolders {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(d.Path("probe/x"), 0o777))
 	home := d.fsys.(rootFs).home
-	if dir, err := openBelow(home.open(), "probe/x"); err != nil {
+	home.once.Do(home.open)
+	if dir, err := openBelow(home.dir, "probe/x"); err != nil {
 		t.Skip(err)
 	} else {
 		require.NoError(t, dir.Close())

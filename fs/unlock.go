@@ -2,6 +2,7 @@ package fs
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/spf13/afero"
 )
@@ -13,13 +14,7 @@ func unlockFile(f afero.File) error {
 	if !ok {
 		return errNoLocks
 	}
-	conn, err := osf.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var unlockErr error
-	if err := conn.Control(func(fd uintptr) { unlockErr = unlockFD(fd) }); err != nil {
-		return err
-	}
-	return unlockErr
+	err := unlockFD(osf.Fd()) // whoever has the lock keeps it open
+	runtime.KeepAlive(osf)
+	return err
 }
