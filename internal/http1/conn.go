@@ -35,10 +35,16 @@ type conn struct {
 	since time.Time // in the pool
 
 	// Of the exchange:
-	stop func() bool // ends the watch over its context
-	sent bool        // something may have been sent
-	keep bool        // the answer does not end the connection
-	left int64       // bytes that may be read
+	head   []byte      // what is sent
+	stop   func() bool // ends the watch over its context
+	sent   bool        // something may have been sent
+	failed error       // of sending
+	keep   bool        // the answer does not end the connection
+	left   int64       // bytes that may be read
+
+	// Methods, made into functions once.
+	abort func()
+	offer func(fd uintptr) (over bool)
 }
 
 func newConn(tcp net.Conn, addr string, d *direct) *conn {
@@ -46,6 +52,7 @@ func newConn(tcp net.Conn, addr string, d *direct) *conn {
 	if s, ok := tcp.(syscall.Conn); ok {
 		c.raw, _ = s.SyscallConn() // without it, nothing would tell whether it is quiet
 	}
+	c.abort, c.offer = func() { _ = c.Close() }, c.sendIfQuiet
 	c.r = bufio.NewReaderSize(c, cmp.Or(d.base.ReadBufferSize, 4<<10)) // net/http's default
 	return c
 }
@@ -64,9 +71,10 @@ func (c *conn) Read(p []byte) (int, error) {
 // After an error the connection is closed.
 func (c *conn) exchange(req *http.Request, head []byte) (*http.Response, error) {
 	ctx := req.Context()
-	c.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
-	c.sent, c.left = false, c.most
-	resp, err := c.ask(req, head)
+	c.stop = context.AfterFunc(ctx, c.abort)
+	c.head, c.sent, c.left = head, false, c.most
+	resp, err := c.ask(req)
+	c.head = nil
 	if err != nil {
 		c.end(false)
 		if ctx.Err() != nil {
@@ -85,8 +93,8 @@ func (c *conn) exchange(req *http.Request, head []byte) (*http.Response, error) 
 }
 
 // ask sends a request and reads the head of its answer.
-func (c *conn) ask(req *http.Request, head []byte) (*http.Response, error) {
-	err := c.send(head)
+func (c *conn) ask(req *http.Request) (*http.Response, error) {
+	err := c.send()
 	if err == nil {
 		_, err = c.r.Peek(1)
 	}
@@ -112,27 +120,29 @@ func (c *conn) ask(req *http.Request, head []byte) (*http.Response, error) {
 
 // send writes the request. A connection that was idle has to have been quiet: what
 // is there before the request is no answer to it.
-//
-// That look is also the first attempt to read the answer, which net/http would
-// make after the request: the system tells from the look on that there is something.
-func (c *conn) send(head []byte) (err error) {
+func (c *conn) send() error {
 	if !c.used {
-		_, err = c.Write(head)
+		_, err := c.Write(c.head)
 		return err
 	}
-	failed := c.raw.Read(func(fd uintptr) (over bool) {
-		if c.sent {
-			return true
-		}
-		if !isQuiet(fd) {
-			err = errGone
-			return true
-		}
-		c.sent = true
-		_, err = c.Write(head)
-		return err != nil
-	})
-	return cmp.Or(err, failed)
+	c.failed = nil
+	err := c.raw.Read(c.offer)
+	return cmp.Or(c.failed, err)
+}
+
+// sendIfQuiet is also the first attempt to read the answer, which net/http would make
+// after the request: the system tells from that look on that there is something.
+func (c *conn) sendIfQuiet(fd uintptr) (over bool) {
+	switch {
+	case c.sent:
+		return true
+	case !isQuiet(fd):
+		c.failed = errGone
+		return true
+	}
+	c.sent = true
+	_, c.failed = c.Write(c.head)
+	return c.failed != nil
 }
 
 // end keeps the connection if the answer is read, and nothing came behind it;

@@ -3,8 +3,8 @@
 // [New] puts it before an [http.Transport], which goes on to check what is sent
 // and does whatever is not such a request. net/http hands each request to one
 // goroutine and takes each answer from another; for small files these wake-ups
-// cost as much as the exchange. What is written and how an answer is read is
-// left to [http.Request.Write] and [http.ReadResponse].
+// cost as much as the exchange. What is written is what [http.Request.Write] writes,
+// and how an answer is read is left to [http.ReadResponse].
 //
 // It promises nothing beyond net/http, and does not do the following, because
 // downloads have no use for it: an answer is read only when the request has been
@@ -74,7 +74,7 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	head := requests.Get().(*bytes.Buffer)
 	defer requests.Put(head)
 	head.Reset()
-	if err := req.Write(head); err != nil || head.Len() > maxRequest {
+	if err := writeHead(head, req); err != nil || head.Len() > maxRequest {
 		return nil, http.ErrSkipAltProtocol // which says what is wrong with it
 	}
 	addr := address(req)

@@ -21,6 +21,8 @@ type board struct {
 	mu      sync.Mutex // guards all below; held while Stored is called
 	result  Result     // what is stored
 	parts   []*part    // in order, without overlaps; together with what is stored the whole file
+	first   part       // one of them, and
+	room    [1]*part   // a list of it alone: most files are received in one part
 	running int        // lines at work
 	latency time.Duration
 	failure error // the first that is not a single line's
@@ -42,24 +44,30 @@ const openEnd = math.MaxInt64
 
 // newBoard returns the board of a file of which have is stored.
 func newBoard(have Result, sink Sink, tap Tap, cancel context.CancelCauseFunc) *board {
-	b := &board{sink: sink, tap: tap, cancel: cancel, result: have}
+	b := &board{}
+	b.begin(&have, sink, tap, cancel)
+	return b
+}
+
+// begin makes b the board of a file of which have is stored.
+func (b *board) begin(have *Result, sink Sink, tap Tap, cancel context.CancelCauseFunc) {
+	b.sink, b.tap, b.cancel, b.result = sink, tap, cancel, *have
 	b.result.Ranges = slices.Clone(have.Ranges) // the caller's own stays as it is
 	end := int64(openEnd)
 	if have.Exact {
 		end = have.Total
 	}
-	stored := have.Stored()
-	if len(stored) == 0 || stored[0].From > 0 {
-		stored = slices.Insert(stored, 0, Range{}) // nothing, at the beginning
-	}
-	for i, s := range stored {
-		p := &part{from: s.From, at: s.To, end: end, crc: s.CRC32C}
-		if i+1 < len(stored) {
-			p.end = stored[i+1].From
+	p := &b.first // of which nothing may be stored
+	p.end = end
+	b.parts = append(b.room[:0], p)
+	for _, s := range have.Stored() {
+		if s.From > 0 {
+			p.end = s.From
+			p = &part{from: s.From, end: end}
+			b.parts = append(b.parts, p)
 		}
-		b.parts = append(b.parts, p)
+		p.at, p.crc = s.To, s.CRC32C
 	}
-	return b
 }
 
 // left returns how many bytes are still to come.

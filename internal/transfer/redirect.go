@@ -27,12 +27,9 @@ func (f *fetch) respond() (*http.Response, error) {
 	if f.direct != nil {
 		f.at, f.private = f.direct, f.directPrivate
 	}
-	req, err := f.request(f.at, f.private)
-	if err != nil {
-		return nil, f.fail("get", 0, err)
-	}
-	for send := f.sender(); ; {
-		resp, err := send(req)
+	req := f.request(f.at, f.private)
+	for do := doer(f.req.Client); ; {
+		resp, err := f.send(do, req)
 		f.via = append(f.via, req)
 		if err != nil {
 			return nil, f.fail("get", 0, err)
@@ -63,10 +60,7 @@ func (f *fetch) follow(resp *http.Response) (*http.Request, error) {
 		return nil, err
 	}
 	private := f.private && SameOrigin(f.at, to)
-	req, err := f.request(to, private)
-	if err != nil {
-		return nil, ErrBadRedirect // the error would quote it
-	}
+	req := f.request(to, private)
 	req.Response = resp
 	if err := f.ask(req); err != nil {
 		return nil, err
@@ -99,29 +93,41 @@ func (f *fetch) ask(req *http.Request) error {
 		return nil
 	}
 	err := check(req, f.via)
+	req.Header.Set("Accept-Encoding", "identity") // whatever was changed
 	if err == nil || errors.Is(err, http.ErrUseLastResponse) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errRedirectForbidden, f.clean(err))
 }
 
+// hop is a request with what only it refers to.
+type hop struct {
+	request http.Request
+	url     url.URL
+	fields  [2]string // the values of header fields
+}
+
+// aGet is what is the same in all requests, as [http.NewRequest] sets it.
+var aGet = http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+
 // request makes the request for one hop. What is private goes to the origin of
 // the first URL alone, and after a redirect has left it to nobody any more.
-func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
-	plain := *at
-	plain.User = nil
-	plain.Fragment, plain.RawFragment = "", ""
-	plain.RawQuery = graphic(plain.RawQuery) // as it is, a space in it would end the request's line
-	req, err := http.NewRequestWithContext(f.watch.ctx, http.MethodGet, plain.String(), nil)
-	if err != nil {
-		return nil, err
-	}
+func (f *fetch) request(at *url.URL, private bool) *http.Request {
+	h := &hop{url: *at, fields: [2]string{f.req.UserAgent, "identity"}}
+	h.url.User = nil
+	h.url.Fragment, h.url.RawFragment = "", ""
+	h.url.RawQuery = graphic(h.url.RawQuery)         // as it is, a space in it would end the request's line
+	h.url.Host = strings.TrimSuffix(h.url.Host, ":") // an empty port
+	h.request = *aGet.WithContext(f.watch.ctx)
+	h.request.URL, h.request.Host, h.request.Header = &h.url, h.url.Host, http.Header{}
+	req := &h.request
 	if private {
 		f.addPrivate(req)
 	}
 	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", f.req.UserAgent)
+		req.Header["User-Agent"] = h.fields[:1:1]
 	}
+	req.Header["Accept-Encoding"] = h.fields[1:]
 	f.condition(req, at)
 	if f.ranged {
 		req.Header.Set("Range", f.span())
@@ -129,7 +135,7 @@ func (f *fetch) request(at *url.URL, private bool) (*http.Request, error) {
 			req.Header.Set("If-Range", v)
 		}
 	}
-	return req, nil
+	return req
 }
 
 // span is the Range that is asked for.

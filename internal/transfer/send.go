@@ -8,22 +8,18 @@ import (
 	"time"
 )
 
-// sender returns a function that sends a request and follows nothing.
-func (f *fetch) sender() func(*http.Request) (*http.Response, error) {
-	do := doer(f.req.Client)
-	return func(req *http.Request) (*http.Response, error) {
-		req.Header.Set("Accept-Encoding", "identity")
-		f.watch.arm()
-		defer f.watch.disarm()
-		resp, err := do(req)
-		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-			// Nobody asked for it, and net/http's body would be the connection, which
-			// does not end with the request's context.
-			_ = resp.Body.Close()
-			resp.Body = http.NoBody
-		}
-		return resp, err
+// send sends a request by do, and follows nothing.
+func (f *fetch) send(do func(*http.Request) (*http.Response, error), req *http.Request) (*http.Response, error) {
+	f.watch.arm()
+	defer f.watch.disarm()
+	resp, err := do(req)
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		// Nobody asked for it, and net/http's body would be the connection, which
+		// does not end with the request's context.
+		_ = resp.Body.Close()
+		resp.Body = http.NoBody
 	}
+	return resp, err
 }
 
 // doer returns what does a client's requests one by one. What a client does beyond

@@ -34,11 +34,12 @@ type team struct {
 // be thought of.
 const minShared = 2 << 20
 
-// newTeam returns the team of a first line that has an answer.
-func newTeam(ctx context.Context, b *board, first *line, resp *http.Response) *team {
-	t := &team{board: b, first: first, most: first.req.Connections, stop: func() {}, release: func() {}}
+// begin makes t the team of a first line that has an answer.
+func (t *team) begin(ctx context.Context, b *board, first *line, resp *http.Response) {
+	t.board, t.first, t.most = b, first, first.req.Connections
+	t.stop, t.release = func() {}, func() {}
 	if !first.isShareable(resp) || b.remaining() < minShared {
-		return t
+		return
 	}
 	adapting := t.gather(ctx)
 	t.lead = newAdapter()
@@ -46,7 +47,6 @@ func newTeam(ctx context.Context, b *board, first *line, resp *http.Response) *t
 		t.grow(first.req.Connections)
 	}
 	t.adapted.Go(func() { t.adapt(adapting) })
-	return t
 }
 
 // gather makes it possible to add lines, which end with ctx or when the board fails,

@@ -116,27 +116,42 @@ type Source struct {
 // [*StatusError]. With ErrUnmodified the result has the answer's head alone. The result tells what is stored also after a failure: a later
 // Fetch can go on from it.
 func Fetch(ctx context.Context, req Request, sink Sink) (Result, error) {
-	have := Result{}
-	if req.After != nil {
-		have = *req.After
-	}
-	result, err := fetchFrom(ctx, req, have, sink)
+	result, err := newRun(&req, req.After).fetchInto(ctx, sink)
 	if errors.Is(err, errChanged) {
 		// Not all answers were of one version, and nobody knows of which one what
 		// is stored is: the whole file, over one connection.
 		req.Connections = 1
-		result, err = fetchFrom(ctx, req, Result{}, sink)
+		result, err = newRun(&req, nil).fetchInto(ctx, sink)
 	}
 	return result, err
 }
 
-// fetchFrom is Fetch when have is stored.
-func fetchFrom(ctx context.Context, req Request, have Result, sink Sink) (Result, error) {
-	w := newWatch(ctx, req.Stall)
-	defer w.stop()
-	f := &fetch{req: req, watch: w, have: have}
-	f.ranged = have.N > 0 && (have.validator() != "" || req.Digested)
-	_, f.until = have.gap()
+// run is one attempt of Fetch: what it needs is one allocation.
+type run struct {
+	fetch fetch
+	watch watch
+	board board
+	line  line
+	team  team
+}
+
+// newRun returns the attempt when have is stored; nil: nothing.
+func newRun(req *Request, have *Result) *run {
+	r := &run{}
+	r.fetch.req, r.fetch.watch = *req, &r.watch
+	if have != nil {
+		r.fetch.have = *have
+	}
+	return r
+}
+
+// fetchInto is Fetch, but that the answers may turn out to be of several versions.
+func (r *run) fetchInto(ctx context.Context, sink Sink) (Result, error) {
+	f := &r.fetch
+	r.watch.begin(ctx, f.req.Stall)
+	defer r.watch.stop()
+	f.ranged = f.have.N > 0 && (f.have.validator() != "" || f.req.Digested)
+	_, f.until = f.have.gap()
 	begun := time.Now()
 	resp, v, err := f.exchange()
 	if err != nil {
@@ -157,17 +172,18 @@ func fetchFrom(ctx context.Context, req Request, have Result, sink Sink) (Result
 	}
 	f.muxed = resp.ProtoMajor >= 2
 	f.direct, f.directPrivate = f.at, f.private // another request of the URL could be led elsewhere
-	b := newBoard(f.have, sink, req.Tap, w.cancel)
-	b.latency = time.Since(begun)
-	return f.receive(ctx, b, resp)
+	r.board.begin(&f.have, sink, f.req.Tap, r.watch.cancel)
+	r.board.latency = time.Since(begun)
+	return r.receive(ctx, resp)
 }
 
 // receive receives an answer's body, with the help of others if that helps.
-func (f *fetch) receive(ctx context.Context, b *board, resp *http.Response) (Result, error) {
-	l := &line{fetch: f, board: b}
+func (r *run) receive(ctx context.Context, resp *http.Response) (Result, error) {
+	f, b, l, t := &r.fetch, &r.board, &r.line, &r.team
+	l.fetch, l.board = f, b
 	b.running = 1
 	l.part = b.take(l)
-	t := newTeam(ctx, b, l, resp)
+	t.begin(ctx, b, l, resp)
 	err := l.run(resp.Body)
 	t.end(err)
 	if err == nil && b.failure == nil { // what the others have left

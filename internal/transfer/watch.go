@@ -29,8 +29,15 @@ type watch struct {
 }
 
 func newWatch(parent context.Context, limit time.Duration) *watch {
-	ctx, cancel := context.WithCancelCause(parent)
-	return &watch{parent: parent, ctx: ctx, cancel: cancel, limit: limit, begun: time.Now()}
+	w := &watch{}
+	w.begin(parent, limit)
+	return w
+}
+
+// begin makes w the watch of a transfer that begins.
+func (w *watch) begin(parent context.Context, limit time.Duration) {
+	w.parent, w.limit, w.begun = parent, limit, time.Now()
+	w.ctx, w.cancel = context.WithCancelCause(parent)
 }
 
 // arm starts the clock, from the full limit.
