@@ -83,7 +83,7 @@ func (m *DownloadManager) flightFor(a *dirAsk) (f *dirFlight, mine bool, err err
 
 // serves reports whether who asks for the other can have what this one gets.
 func (a *dirAsk) serves(other *dirAsk) bool {
-	mine, its := &a.probe.cfg, &other.probe.cfg
+	mine, its := a.probe.cfg, other.probe.cfg
 	return identity(a.probe.url) == identity(other.probe.url) && mine.terms == its.terms &&
 		mine.checksum == its.checksum && mine.lock == its.lock && a.archive == other.archive && (mine.force || !its.force)
 }

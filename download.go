@@ -23,7 +23,7 @@ type Download struct {
 	name    string   // in the cache; the destination for a stand-alone one
 	derived bool     // the name was derived from the URL
 	dest    string
-	cfg     downloadConfig
+	cfg     *downloadConfig // the manager's own unless options were given; nobody changes it
 	site    site
 	sources []source  // where to ask, in this order; none before it is parsed
 	asked   time.Time // when somebody asked for it
@@ -162,7 +162,8 @@ func (o Origin) String() string {
 // the path dest, by way of a hidden file beside it. An existing file is replaced
 // when the new one is whole; a directory there is an error. Start begins it.
 func NewDownload(url, dest string, opts ...DownloadOption) *Download {
-	d := &Download{cfg: defaultDownloadConfig()}
+	cfg := defaultDownloadConfig()
+	d := &Download{cfg: &cfg}
 	d.init(url, opts)
 	d.name, d.dest = dest, dest
 	d.site = &alone{fs: d.cfg.fs}
@@ -201,8 +202,12 @@ func (d *Download) parse() (err error) {
 // so far.
 func (d *Download) init(raw string, opts []DownloadOption) {
 	d.raw = raw
-	for _, o := range opts {
-		o.applyDownload(&d.cfg)
+	if len(opts) > 0 {
+		own := *d.cfg
+		for _, o := range opts {
+			o.applyDownload(&own)
+		}
+		d.cfg = &own
 	}
 	if d.cfg.fresh.bounded {
 		d.asked = time.Now()
@@ -230,8 +235,17 @@ func (d *Download) Start() {
 // hook included, and returns its outcome.
 func (d *Download) Wait() error {
 	d.Start()
-	<-d.Done()
+	if !d.isClosed() {
+		<-d.Done()
+	}
 	return d.Err()
+}
+
+// isClosed reports whether Done is closed, or would be.
+func (d *Download) isClosed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
 }
 
 // WaitContext is Wait that gives up when ctx ends, with the context's cause. The

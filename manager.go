@@ -145,7 +145,7 @@ func (m *DownloadManager) Download(url, name string, opts ...DownloadOption) *Do
 }
 
 func (m *DownloadManager) newDownload(url string, opts []DownloadOption) *Download {
-	d := &Download{site: m, cfg: m.cfg.defaults}
+	d := &Download{site: m, cfg: &m.cfg.defaults}
 	d.init(url, opts)
 	return d
 }

@@ -1,52 +1,62 @@
 package batch
 
 // maxKept is how many links are kept, and maxKeptText how long their lines may be
-// together: some 5 MiB of memory at most lists' length of a line.
+// together: some 6 MiB of memory at most lists' length of a line.
 const (
 	maxKept     = 1 << 14
 	maxKeptText = 4 << 20
 )
 
 // keptLinks are links that were read from a list and wait for their turn. What the
-// first ones of a list are need not be made out again when it comes, if their lines
+// next ones of a list are need not be made out again when it comes, if their lines
 // are still the same.
 type keptLinks struct {
-	first uint32 // index of the first
-	links []keptLink
-	left  int // that were not dropped
-	size  int // of the lines, also of those that were
+	groups map[uint32]*keptGroup // by the index of their first, over groupSize
+	left   int                   // that were not dropped
+	size   int                   // of their lines
 }
+
+// keptGroup is links with indices one after the other: so what is kept need not be
+// copied when there is more, and goes when the last of them had its turn.
+type keptGroup struct {
+	links [groupSize]keptLink
+	left  int
+}
+
+const groupSize = 1 << 8
 
 type keptLink struct {
 	link Link
 	name string // in the cache
-	text string // of its line; "": it was dropped
+	text string // of its line; "": it is not kept
 }
 
-// add keeps the link with an index, if it is behind the others and there is room.
+// add keeps the link with an index if there is room.
 func (k *keptLinks) add(index uint32, link keptLink) {
-	if k.left == 0 {
-		*k = keptLinks{first: index}
-	}
-	at := int(index) - int(k.first)
-	if at < len(k.links) || at >= maxKept || k.size+len(link.text) > maxKeptText {
+	g := k.groups[index/groupSize]
+	if g == nil && len(k.groups) >= maxKept/groupSize || k.size+len(link.text) > maxKeptText {
 		return
 	}
-	for len(k.links) < at { // bad ones
-		k.links = append(k.links, keptLink{})
+	if g == nil {
+		g = new(keptGroup)
+		if k.groups == nil {
+			k.groups = map[uint32]*keptGroup{}
+		}
+		k.groups[index/groupSize] = g
 	}
-	k.links = append(k.links, link)
+	g.links[index%groupSize] = link
+	g.left++
 	k.left++
 	k.size += len(link.text)
 }
 
 // get returns the link with an index; nil: it is not kept.
 func (k *keptLinks) get(index uint32) *keptLink {
-	at := int(index) - int(k.first)
-	if at < 0 || at >= len(k.links) || k.links[at].text == "" {
+	g := k.groups[index/groupSize]
+	if g == nil || g.links[index%groupSize].text == "" {
 		return nil
 	}
-	return &k.links[at]
+	return &g.links[index%groupSize]
 }
 
 // drop keeps the link with an index no longer.
@@ -55,8 +65,11 @@ func (k *keptLinks) drop(index uint32) {
 	if link == nil {
 		return
 	}
+	g := k.groups[index/groupSize]
+	k.left--
+	k.size -= len(link.text)
 	*link = keptLink{}
-	if k.left--; k.left == 0 {
-		k.links = nil
+	if g.left--; g.left == 0 {
+		delete(k.groups, index/groupSize)
 	}
 }

@@ -46,7 +46,8 @@ func TestLinksAreKeptUpToABound(t *testing.T) {
 				j.kept.drop(uint32(i))
 			}
 			assert.Zero(t, j.kept.left)
-			assert.Empty(t, j.kept.links, "all had their turn")
+			assert.Empty(t, j.kept.groups, "all had their turn")
+			assert.Zero(t, j.kept.size)
 		})
 	}
 }
