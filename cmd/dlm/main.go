@@ -9,7 +9,10 @@ package main
 
 import "os"
 
-func main() { os.Exit(run()) }
+func main() {
+	tuneMemory()
+	os.Exit(run())
+}
 
 // run is the whole program. It returns early, with the work still going on, only
 // when a second signal says so: what the work leaves behind then is what a kill
