@@ -11,9 +11,15 @@ import (
 )
 
 // fullFile takes the first bytes of a write and no more, as a full disk does.
-type fullFile struct{ afero.File }
+type fullFile struct {
+	afero.File
+	fits int // how long a write may be that it takes
+}
 
 func (f *fullFile) WriteAt(b []byte, at int64) (int, error) {
+	if len(b) <= f.fits {
+		return f.File.WriteAt(b, at)
+	}
 	n, _ := f.File.WriteAt(b[:len(b)/2], at)
 	return n, errFull
 }

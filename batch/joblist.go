@@ -230,11 +230,11 @@ func (a *listAdder) add(lines []listLine) error {
 		}
 	}
 	first := uint32(j.state.entries.n)
-	written := a.batch.write()
-	if written == nil {
-		a.keep(lines, first)
+	if err := a.batch.write(); err != nil {
+		return err // what was to fail is not there, either
 	}
-	if err := errors.Join(written, a.writeFailures()); err != nil || a.list.file == nil {
+	a.keep(lines, first)
+	if err := a.writeFailures(); err != nil || a.list.file == nil {
 		return err
 	}
 	return j.recordLocked(kindCheckpoint, checkpointBody(a.list.here()))

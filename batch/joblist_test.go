@@ -257,6 +257,16 @@ func TestAListThatIsRefusedDoesNotStart(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrClosed)
 }
 
+func TestABadLineThatWasNotAddedFailsNoOther(t *testing.T) {
+	l := newListedJob(t)
+	add(t, l.Job, l.c.URL+"/own")
+	l.log.file = &fullFile{File: l.log.file, fits: 300} // a failure, but not all these links
+	_, err := l.AddList(t.Context(), listAt(t, l.path, l.text("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20")+"nonsense\n"))
+	require.ErrorIs(t, err, errFull)
+	require.Equal(t, JobStats{Links: 1, Left: 1}, l.Stats())
+	require.Equal(t, 1, l.run(0).Written)
+}
+
 func TestBadLinesFailAndStopNothing(t *testing.T) {
 	l := newListedJob(t)
 	report, err := l.next(l.text("1")+"nonsense\nftp://h/x\n"+l.text("2"), false)
