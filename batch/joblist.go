@@ -55,7 +55,7 @@ func (j *Job) AddList(ctx context.Context, list *LinkList) (ListReport, error) {
 // StartList is AddList that returns as soon as the list is known not to be changed and
 // its first links are added: the job may run while the others are. wait returns
 // what AddList would have returned; call it before the list and the job are closed. If
-// AddList is over by then with an error, StartList returns it, too.
+// AddList fails before that, StartList returns its error, too.
 func (j *Job) StartList(ctx context.Context, list *LinkList) (wait func() (ListReport, error), err error) {
 	var report ListReport
 	var failed error
@@ -70,8 +70,12 @@ func (j *Job) StartList(ctx context.Context, list *LinkList) (wait func() (ListR
 	}
 	select {
 	case <-begun:
-		return wait, nil
 	case <-over:
+	}
+	select {
+	case <-begun: // also if it is over by now: what comes of it must not depend on that
+		return wait, nil
+	default:
 		return wait, failed
 	}
 }
@@ -82,7 +86,7 @@ func (j *Job) AcceptList(ctx context.Context, list *LinkList) (ListReport, error
 	return j.addList(ctx, list, true, func() {})
 }
 
-// addList calls begun whenever lines have been added.
+// addList calls begun whenever lines have been added and it is to go on.
 func (j *Job) addList(ctx context.Context, list *LinkList, accept bool, begun func()) (ListReport, error) {
 	a := &listAdder{j: j, list: list, batch: newLinkBatch(j), begun: begun}
 	j.mu.Lock()
@@ -192,13 +196,16 @@ func (a *listAdder) run(ctx context.Context) error {
 		default:
 			failed = a.add(lines)
 		}
-		if failed == nil {
-			a.begun()
-		}
 		lines = lines[:0]
 		return failed
 	}
-	a.list.beforeRead(save)
+	a.list.beforeRead(func() error {
+		if err := save(); err != nil {
+			return err
+		}
+		a.begun()
+		return nil
+	})
 	defer a.list.beforeRead(nil)
 	for {
 		l, err := a.next()
@@ -210,11 +217,13 @@ func (a *listAdder) run(ctx context.Context) error {
 				return failed
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case len(lines) == 0:
+			a.begun()
 		}
 	}
 }

@@ -257,6 +257,49 @@ func TestAListThatIsRefusedDoesNotStart(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrClosed)
 }
 
+func TestAListThatFailsLaterStarts(t *testing.T) {
+	bad := "nonsense\x00\n"
+	for name, c := range map[string]struct {
+		good  int
+		start bool
+	}{
+		"among its first links": {linesAtOnce - 1, false},
+		"behind them":           {linesAtOnce, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newListedJob(t)
+			var words strings.Builder
+			for i := range c.good {
+				fmt.Fprint(&words, i, " ")
+			}
+			wait, err := l.StartList(t.Context(), listAt(t, l.path, l.text(words.String())+bad))
+			_, failed := wait()
+			require.ErrorIs(t, failed, ErrNotList)
+			if c.start {
+				require.NoError(t, err)
+			} else {
+				require.Equal(t, failed, err)
+			}
+			require.Equal(t, c.good, l.Stats().Links)
+		})
+	}
+}
+
+func TestARunThatIsStoppedWhileItsListIsReadIsNotDone(t *testing.T) {
+	l := newListedJob(t)
+	in, out := io.Pipe()
+	wait, err := l.StartList(t.Context(), NewLinkList(in, "stream"))
+	require.NoError(t, err)
+	write(t, out, l.text("1")+"#") // the first line has come
+	report := l.run(1)
+	require.Equal(t, ReasonFiles, report.Reason, "nobody knows what comes")
+	require.Zero(t, report.Left)
+	require.NoError(t, out.Close())
+	_, err = wait()
+	require.NoError(t, err)
+	require.Equal(t, ReasonDone, l.run(1).Reason)
+}
+
 func TestABadLineThatWasNotAddedFailsNoOther(t *testing.T) {
 	l := newListedJob(t)
 	add(t, l.Job, l.c.URL+"/own")

@@ -213,7 +213,7 @@ func (r *jobRun) conclude() (Report, error) {
 	switch {
 	case r.err != nil:
 		r.report.Reason = ReasonBroken
-	case r.report.Left == 0 && r.report.Stopped == 0:
+	case r.report.Left == 0 && r.report.Stopped == 0 && (r.j.adding == 0 || r.ctx.Err() == nil): // else more may have come
 		r.report.Reason = ReasonDone
 	case limited:
 		r.report.Reason = reason
