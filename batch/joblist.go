@@ -243,8 +243,8 @@ func (a *listAdder) add(lines []listLine) error {
 		return err // what was to fail is not there, either
 	}
 	a.keep(lines, first)
-	if err := a.writeFailures(); err != nil || a.list.file == nil {
-		return err
+	if err := a.writeFailures(); err != nil || a.list.file == nil || a.list.broke() {
+		return err // what broke is met again by who reads these lines once more
 	}
 	return j.recordLocked(kindCheckpoint, checkpointBody(a.list.here()))
 }

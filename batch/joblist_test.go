@@ -281,6 +281,9 @@ func TestAListThatFailsLaterStarts(t *testing.T) {
 				require.Equal(t, failed, err)
 			}
 			require.Equal(t, c.good, l.Stats().Links)
+			_, again := l.next("", false)
+			require.EqualError(t, again, failed.Error(), "it is not passed over")
+			require.Equal(t, c.good, l.Stats().Links)
 		})
 	}
 }

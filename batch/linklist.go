@@ -176,6 +176,9 @@ func (l *LinkList) close(err error, number int) error {
 	return err
 }
 
+// broke reports whether the list could not be read to its end.
+func (l *LinkList) broke() bool { return l.over != nil && !errors.Is(l.over, io.EOF) }
+
 // Freeze implements [Source].
 func (l *LinkList) Freeze() (Frozen, error) {
 	if !l.used {

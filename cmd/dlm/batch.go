@@ -108,6 +108,7 @@ type batchRun struct {
 	jobDir   string // "": nothing is kept
 	listPath string // absolute; "": stdin
 	list     *batch.LinkList
+	partly   bool              // the list was read only partly when the batch ended
 	stdin    *cancelableReader // nil: the list is a file
 	naming   batch.Naming
 	m        *dlmanager.DownloadManager
@@ -200,17 +201,17 @@ func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Repo
 	r.show = r.follow(newBatchBoard(r.job, r.m, &r.landed, time.Now()).look)
 	ended, err := r.job.Run(ctx, r.m, r.limits(), r.told(stop), r.runOptions()...)
 	r.show.end()
-	if r.stdin != nil {
-		r.stdin.cancel()
-	}
 	if saved := r.evicted.save(r.job, true); err == nil {
 		err = saved
 	}
-	if _, failed := added(); err == nil && ended.Reason == batch.ReasonDone {
-		err = failed
+	if unread := r.endList(ctx, added); err == nil {
+		err = unread
 	}
 	if early, ok := errors.AsType[*earlyEnd](context.Cause(ctx)); ok && err == nil {
 		err = early
+	}
+	if err == nil && !r.partly && ended.Stopped == 0 && r.job.Stats().Left == 0 {
+		ended.Reason = batch.ReasonDone // the list has come to its end just then
 	}
 	return ended, err
 }
@@ -223,6 +224,20 @@ func (r *batchRun) readList(ctx context.Context) (added func() (batch.ListReport
 	}
 	report, err := r.job.AcceptList(ctx, r.list) // what the list has no more is not to be fetched
 	return func() (batch.ListReport, error) { return report, err }, err
+}
+
+// endList waits for the end of the list. That it was not read to its end because the
+// batch was stopped is no error.
+func (r *batchRun) endList(ctx context.Context, added func() (batch.ListReport, error)) error {
+	if r.stdin != nil {
+		r.stdin.cancel()
+	}
+	_, err := added()
+	r.partly = err != nil
+	if r.stdin != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return unlessEnded(ctx, err)
 }
 
 // unlessEnded is err, or nil if it only says that ctx has ended.

@@ -145,6 +145,39 @@ func TestBatchFetchesWhatStdinBringsAtOnce(t *testing.T) {
 	require.Contains(t, stderr.String(), "2 links: 2 fetched")
 }
 
+func TestBatchStopsAtALimitWhileMoreMayCome(t *testing.T) {
+	o := testorigin.New(t)
+	cmd, _ := dlm(t, "batch", "--max-files", "1", "-")
+	stdin, err := cmd.StdinPipe() // never closed
+	require.NoError(t, err)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	_, err = fmt.Fprintln(stdin, o.Serve("/first", []byte("first")))
+	require.NoError(t, err)
+	require.Equal(t, 4, exitCodeOf(t, cmd.Wait()), stderr.String())
+	require.Contains(t, stderr.String(), "dlm: stopped (there were enough files), at least 0 left: ")
+}
+
+func TestBatchSaysThatItsListCannotBeReadToItsEnd(t *testing.T) {
+	o := testorigin.New(t)
+	list := filepath.Join(t.TempDir(), "links.txt")
+	url := o.Serve("/file", []byte("file"))
+	text := ""
+	for i := range 300 { // more than are added before the first is fetched
+		text += fmt.Sprintf("%s name%d\n", url, i)
+	}
+	require.NoError(t, os.WriteFile(list, []byte(text+"\x00\n"), 0o666))
+	cmd, _ := dlm(t, "batch", "--max-files", "1", list)
+	out, err := cmd.CombinedOutput()
+	require.Equal(t, 2, exitCodeOf(t, err), string(out))
+	require.Contains(t, string(out), "300 links: 1 fetched")
+	require.Contains(t, string(out), "stopped (there were enough files), at least 299 left: ")
+	require.Contains(t, string(out), "links.txt:301: this is not a list of links")
+	out, err = again(cmd).CombinedOutput()
+	require.Equal(t, 2, exitCodeOf(t, err), string(out))
+}
+
 func TestClearLeavesTheJobThatRuns(t *testing.T) {
 	o := testorigin.New(t)
 	list := batchList(t, o, 0)

@@ -103,7 +103,11 @@ func (r *batchRun) summarize(ended batch.Report, stats batch.JobStats, evicted i
 	if ended.Reason != batch.ReasonStopped {
 		why = fmt.Sprintf(" (%s)", ended.Reason)
 	}
-	r.ui.note("stopped%s, %d left: %s", why, stats.Left, goesOn)
+	left := fmt.Sprint(stats.Left)
+	if r.partly {
+		left = "at least " + left
+	}
+	r.ui.note("stopped%s, %s left: %s", why, left, goesOn)
 }
 
 // sayFailures names the first of what failed.
