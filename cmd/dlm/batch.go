@@ -210,7 +210,11 @@ func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Repo
 	if early, ok := errors.AsType[*earlyEnd](context.Cause(ctx)); ok && err == nil {
 		err = early
 	}
-	if err == nil && !r.partly && ended.Stopped == 0 && r.job.Stats().Left == 0 {
+	switch {
+	case err != nil:
+	case r.partly && ended.Reason == batch.ReasonDone:
+		ended.Reason = batch.ReasonStopped // before more came
+	case !r.partly && ended.Stopped == 0 && r.job.Stats().Left == 0:
 		ended.Reason = batch.ReasonDone // the list has come to its end just then
 	}
 	return ended, err
