@@ -48,10 +48,11 @@ func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err er
 }
 
 // split splits a name into its folder, as for in, and the last part. It is not done
-// with names that have none, or that mean other things elsewhere.
+// with names that have none, that lead out of the root, or that mean other things
+// elsewhere.
 func split(name string) (folder, base string, done bool) {
 	folder, base = path.Split(name)
-	done = base != "" && base != "." && base != ".." && !strings.Contains(name, `\`)
+	done = base != "" && base != "." && base != ".." && name[0] != '/' && !strings.Contains(name, `\`)
 	return strings.TrimRight(folder, "/"), base, done
 }
 
