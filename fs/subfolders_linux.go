@@ -97,13 +97,14 @@ func (s *subfolders) close() {
 }
 
 // isStale reports whether err may come from the folder's having been removed since it
-// was opened.
+// was opened. A folder has two names at least, but overlayfs says one of what it has
+// merged, also when that is removed.
 func isStale(dir *os.File, err error) bool {
 	if err != unix.ENOENT {
 		return err == unix.ESTALE
 	}
 	var st unix.Stat_t
-	return at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink == 0
+	return at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink < 2
 }
 
 // openBelow opens the folder: the kernel walks down to it in one step, and follows no

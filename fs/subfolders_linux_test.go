@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // subfoldersOf are those of the directory; the kernel has to know openat2.
@@ -154,4 +157,42 @@ func TestTimesAreSetAsTheRootSetsThem(t *testing.T) {
 		require.ErrorIs(t, d.fsys.Chtimes(name, now, now), os.ErrNotExist, name)
 	}
 	require.Error(t, d.fsys.Chtimes("../outside", now, now))
+}
+
+// mountOverlay mounts one file system over another where only this test sees it, and
+// returns where. Who may not passes the test over.
+func mountOverlay(t *testing.T, lower string) string {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test, and the mount with it
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		t.Skip(err)
+	}
+	require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	base := t.TempDir()
+	upper, work, merged := filepath.Join(base, "upper"), filepath.Join(base, "work"), filepath.Join(base, "merged")
+	for _, dir := range []string{upper, work, merged} {
+		require.NoError(t, os.Mkdir(dir, 0o777))
+	}
+	if err := unix.Mount("overlay", merged, "overlay", 0, "lowerdir="+lower+",upperdir="+upper+",workdir="+work); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(merged, unix.MNT_DETACH)) })
+	return merged
+}
+
+func TestAFolderOfTwoLayersThatWasRemovedIsSeenAtOnce(t *testing.T) {
+	lower := t.TempDir()
+	put(t, filepath.Join(lower, "a/b/file"), "1234")
+	d, err := Open(afero.NewOsFs(), mountOverlay(t, lower), Options{Adopt: true})
+	require.NoError(t, err)
+	defer d.Close()
+	s := subfoldersOf(t, d)
+	_, err = lookUp(d.fsys, "a/b/file")
+	require.NoError(t, err)
+	require.Contains(t, s.kept, "a/b")
+	require.NoError(t, os.RemoveAll(d.Path("a")))
+	put(t, d.Path("a/b/file"), "12345")
+	info, err := lookUp(d.fsys, "a/b/file")
+	require.NoError(t, err)
+	require.EqualValues(t, 5, info.Size)
 }
