@@ -30,8 +30,18 @@ func (h *homeFolder) open() {
 }
 
 // in calls fn with a descriptor of a folder below the root, "" for the root itself, as
-// os.Root reaches it. It is not done where there is no way that is quicker.
+// os.Root reaches it, or did a moment ago. It is not done where there is no way that is
+// quicker.
 func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err error) {
+	return h.reach(folder, false, fn)
+}
+
+// inNow is in for what must not get into a folder that has moved out of the root.
+func (h *homeFolder) inNow(folder string, fn func(fd int) error) (done bool, err error) {
+	return h.reach(folder, true, fn)
+}
+
+func (h *homeFolder) reach(folder string, now bool, fn func(fd int) error) (done bool, err error) {
 	if h == nil {
 		return false, nil
 	}
@@ -43,6 +53,8 @@ func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err er
 		return false, nil
 	case folder == "":
 		return inOpen(h.dir, fn)
+	case now:
+		return h.sub.inNow(h.dir, folder, fn)
 	}
 	return h.sub.in(h.dir, folder, fn)
 }

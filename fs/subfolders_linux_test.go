@@ -159,6 +159,46 @@ func TestTimesAreSetAsTheRootSetsThem(t *testing.T) {
 	require.Error(t, d.fsys.Chtimes("../outside", now, now))
 }
 
+func TestNothingLandsInAFolderThatWasMovedAway(t *testing.T) {
+	base := t.TempDir()
+	d := countedDir(t, filepath.Join(base, "cache"))
+	s := subfoldersOf(t, d)
+	for i := range 10 {
+		land(t, d, "a/b/file", "landed")
+		_, err := lookUp(d.fsys, "a/b/file")
+		require.NoError(t, err)
+		require.Contains(t, s.kept, "a/b")
+		away := filepath.Join(base, fmt.Sprint("away", i))
+		require.NoError(t, os.Rename(d.Path("a"), away))
+		require.NoError(t, os.Remove(filepath.Join(away, "b/file")))
+		if i%2 == 0 {
+			require.NoError(t, os.MkdirAll(d.Path("a/b"), 0o777))
+		}
+		land(t, d, "a/b/file", "landed")
+		require.FileExists(t, d.Path("a/b/file"))
+		require.NoFileExists(t, filepath.Join(away, "b/file"))
+		require.NoError(t, os.RemoveAll(d.Path("a")))
+	}
+}
+
+func TestAFolderIsNotKeptInPlaceOfOneThatWasOpenedLater(t *testing.T) {
+	s := &subfolders{}
+	defer s.close()
+	now := time.Now()
+	open := func(age time.Duration) subfolder {
+		dir, err := os.Open(t.TempDir())
+		require.NoError(t, err)
+		return subfolder{dir, now.Add(-age)}
+	}
+	first, later, slow := open(2), open(0), open(1)
+	for _, f := range []subfolder{first, later, slow} {
+		s.keep("a", f)
+	}
+	require.Equal(t, later, s.kept["a"])
+	require.ErrorIs(t, first.dir.Close(), os.ErrClosed)
+	require.ErrorIs(t, slow.dir.Close(), os.ErrClosed)
+}
+
 // mountOverlay mounts one file system over another where only this test sees it, and
 // returns where. Who may not passes the test over.
 func mountOverlay(t *testing.T, lower string) string {
