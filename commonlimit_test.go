@@ -184,7 +184,9 @@ func TestInTheBackgroundAFewPercentGoAtATime(t *testing.T) {
 	fetch(t, m, o, 100, numbered(64)...)
 	assert.EqualValues(t, 6400, m.Stats().Bytes, "what fits stays")
 	fetch(t, m, o, 100, "x")
-	require.Eventually(t, func() bool { return m.Stats().Bytes == 6000 }, 10*time.Second, time.Millisecond)
+	// Down to 6000, and what was just being written may come on top.
+	require.Eventually(t, func() bool { return m.Stats().Bytes <= 6100 }, time.Minute, time.Millisecond)
+	assert.GreaterOrEqual(t, m.Stats().Bytes, int64(6000))
 
 	few := newManager(t, WithSizeLimit(300), WithFileLimit(1))
 	fetch(t, few, o, 100, "n0", "n1", "n2", "n3")

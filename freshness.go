@@ -110,7 +110,7 @@ func (l *life) unmodified(answer transfer.Result) step {
 	if !l.isOldThere() {
 		return l.replace("it was changed while its origin was asked")
 	}
-	entry := l.oldEntry
+	entry := *l.oldEntry
 	entry.Validated = time.Now()
 	if answer.ETag != "" {
 		entry.ETag = answer.ETag
@@ -154,11 +154,11 @@ func (l *life) useOld(failure error) step {
 			l.cfg.logger.Error("hook failed", "error", err)
 		}
 	}
-	if why, err := l.lockThere(l.oldEntry); why != "" || err != nil {
+	if why, err := l.lockThere(*l.oldEntry); why != "" || err != nil {
 		l.finish(Result{}, errors.Join(failure, err))
 		return nil
 	}
-	result, err := l.Download.found(*l.old, l.oldEntry, true)
+	result, err := l.Download.found(*l.old, *l.oldEntry, true)
 	if err != nil {
 		l.finish(Result{}, err)
 		return nil

@@ -55,9 +55,9 @@ type life struct {
 	sumsAsks     int                // which source of the checksum file is asked
 	throttle     *throttle          // of this download alone
 
-	old      *fs.Info // the file that its origin is asked about
-	oldEntry fs.Entry // what is known of it
-	vouched  bool     // it is still current
+	old      *fs.Info  // the file that its origin is asked about
+	oldEntry *fs.Entry // what is known of it
+	vouched  bool      // it is still current
 
 	freed   bool  // files were evicted once because the disk is full
 	joined  bool  // another process has fetched the file
@@ -263,10 +263,10 @@ func (l *life) transfer() step {
 	}
 	l.followDigests()
 	l.countAttempt()
-	before := l.fetched
 	l.setConnections(&req)
 	req.Digested = l.currentCheck() != nil
-	if req.Digested || l.sender == l.asks { // validators do not carry across hosts
+	if l.fetched.N > 0 && (req.Digested || l.sender == l.asks) { // validators do not carry across hosts
+		before := l.fetched
 		req.After = &before
 	}
 	if l.digests != nil {

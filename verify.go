@@ -92,6 +92,9 @@ func (l *life) followDigests() {
 	}
 }
 
+// keepOld notes that the origin of the file that is there is going to be asked.
+func (l *life) keepOld(entry fs.Entry) { l.old, l.oldEntry = l.there, &entry }
+
 // examine → succeed, resolve, queue (the file that is there is not the one that
 // was asked for, is gone, or its origin has to be asked about it), or failed.
 func (l *life) examine() step {
@@ -105,7 +108,7 @@ func (l *life) examine() step {
 		return l.fail(err)
 	}
 	if l.old = nil; l.site.outdated(l.Download, entry, known) {
-		l.old, l.oldEntry = l.there, entry
+		l.keepOld(entry)
 	}
 	c := l.currentCheck()
 	verdict := c.provenBy(entry)
@@ -128,7 +131,7 @@ func (l *life) examine() step {
 		return (*life).examine // with the one that was adopted meanwhile
 	}
 	if l.old != nil {
-		l.oldEntry = entry // with its digests
+		l.keepOld(entry) // with its digests
 	}
 	if l.old != nil && c == nil {
 		l.asking = true
