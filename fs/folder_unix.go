@@ -39,7 +39,7 @@ func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
 func (f *openFolder) renameTo(base, to string) error {
 	done, err := false, error(nil)
 	if folder, name, ok := split(to); ok {
-		done, err = f.home.in(folder, func(fd int) error {
+		done, err = f.home.inNow(folder, func(fd int) error {
 			return at(f.dir, func(dir int) error { return unix.Renameat(dir, base, fd, name) })
 		})
 	}

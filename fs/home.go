@@ -30,8 +30,18 @@ func (h *homeFolder) open() {
 }
 
 // in calls fn with a descriptor of a folder below the root, "" for the root itself, as
-// os.Root reaches it. It is not done where there is no way that is quicker.
+// os.Root reaches it, or did a moment ago. It is not done where there is no way that is
+// quicker.
 func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err error) {
+	return h.reach(folder, false, fn)
+}
+
+// inNow is in for what must not get into a folder that has moved out of the root.
+func (h *homeFolder) inNow(folder string, fn func(fd int) error) (done bool, err error) {
+	return h.reach(folder, true, fn)
+}
+
+func (h *homeFolder) reach(folder string, now bool, fn func(fd int) error) (done bool, err error) {
 	if h == nil {
 		return false, nil
 	}
@@ -43,15 +53,18 @@ func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err er
 		return false, nil
 	case folder == "":
 		return inOpen(h.dir, fn)
+	case now:
+		return h.sub.inNow(h.dir, folder, fn)
 	}
 	return h.sub.in(h.dir, folder, fn)
 }
 
 // split splits a name into its folder, as for in, and the last part. It is not done
-// with names that have none, or that mean other things elsewhere.
+// with names that have none, that lead out of the root, or that mean other things
+// elsewhere.
 func split(name string) (folder, base string, done bool) {
 	folder, base = path.Split(name)
-	done = base != "" && base != "." && base != ".." && !strings.Contains(name, `\`)
+	done = base != "" && base != "." && base != ".." && name[0] != '/' && !strings.Contains(name, `\`)
 	return strings.TrimRight(folder, "/"), base, done
 }
 

@@ -31,6 +31,7 @@ func TestALookSeesWhatTheRootSees(t *testing.T) {
 		"top", "a/file", "a/b/file", "none", "a/none", "none/file", "a/b/none/file", "top/file",
 		"a", "a/b", "link", "out", "out/file", "a/out/file", "a/in/file", "a/in/none", "a/up/outside/file", "..", ".", "",
 		"../outside/file", "a/../top", "a/b/../../top", "/etc/passwd", "a//file",
+		"/top", "//top", "/a/file", "a/b/../file", "a/./file", "a/file/", "a/", "/",
 	} {
 		fi, rootErr := Lstat(NewRoot(d.root), name)
 		info, err := lookUp(d.fsys, name)
@@ -65,7 +66,7 @@ func TestARenameLeadsWhereTheRootLeads(t *testing.T) {
 	}
 	for _, to := range []string{
 		"top", "a/new", "a/b/new", "a/in/linked", "none/new", "a/none/new", "a/out/new", "out/new", "a/up/outside/new",
-		"file/new", "a/b", "a",
+		"file/new", "a/b", "a", "/top", "/a/new", "a/../new", "a/./new", "a//new", "../new", "a/../../new",
 	} {
 		temp := partialDir + "/x" + partialSuffix
 		land := func(rename func(from, to string) error) (where string, err error) {

@@ -246,6 +246,34 @@ func TestCommitAgainstRemovalOfTheFolder(t *testing.T) {
 	assert.NoDirExists(t, d.Path("folder"))
 }
 
+// unsteadyFs has folders removed while they are made.
+type unsteadyFs struct {
+	afero.Fs
+	left int // so many times still
+}
+
+func (u *unsteadyFs) MkdirAll(name string, perm os.FileMode) error {
+	if u.left > 0 {
+		u.left--
+		return &os.PathError{Op: "openat", Path: name, Err: os.ErrNotExist}
+	}
+	return u.Fs.MkdirAll(name, perm)
+}
+
+func TestAFileLandsAlthoughItsFolderIsRemovedWhileItIsMade(t *testing.T) {
+	d := openDir(t, afero.NewOsFs(), t.TempDir())
+	spot, err := d.Spot("some/folder/file")
+	require.NoError(t, err)
+	unsteady := &unsteadyFs{Fs: d.fsys}
+	spot.fsys = unsteady
+	p, err := createAt(spot, 0o666)
+	require.NoError(t, err)
+	unsteady.left = 3
+	require.NoError(t, p.Commit(SyncNone))
+	assert.Zero(t, unsteady.left)
+	assert.FileExists(t, d.Path("some/folder/file"))
+}
+
 func TestSiblingIsHiddenAndStaysUnderNameMax(t *testing.T) {
 	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
 		require.NoError(t, base.MkdirAll(path, 0o777))

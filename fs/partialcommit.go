@@ -137,7 +137,7 @@ func (p *Partial) rename() error {
 		if _, gone := p.fsys.Stat(p.temp); gone != nil {
 			return err // it is the partial file that is not there
 		}
-		if err := makeFolder(p.fsys, path.Dir(p.final)); err != nil {
+		if err := makeFolder(p.fsys, path.Dir(p.final)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

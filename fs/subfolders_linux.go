@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// keptFor is how long a folder is kept open: for a burst of files in it. A file
-	// that moves with its folder, or comes with another one of that name, may be seen so
-	// much later; a folder that is removed is seen at once.
+	// keptFor is how long a folder that is kept open is used: for a burst of files in
+	// it. A file that moves with its folder, or comes with another one of that name, may
+	// be seen so much later; a folder that is removed is seen at once.
 	keptFor = 10 * time.Millisecond
 	// mostKept is how many folders are kept open.
 	mostKept = 16
@@ -27,8 +27,8 @@ type subfolders struct {
 }
 
 type subfolder struct {
-	dir   *os.File // for nothing but its path (O_PATH)
-	since time.Time
+	dir   *os.File  // for nothing but its path (O_PATH)
+	since time.Time // from before it was opened
 }
 
 // in calls fn with a descriptor of the folder of that name below home, which is not
@@ -38,6 +38,12 @@ func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done
 	if done, err := s.inKept(name, fn); done {
 		return true, err
 	}
+	return s.inNow(home, name, fn)
+}
+
+// inNow is in for the folder that has the name now.
+func (s *subfolders) inNow(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
+	since := time.Now()
 	dir, err := openBelow(home, name)
 	switch {
 	case err == unix.ENOENT:
@@ -46,7 +52,7 @@ func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done
 		return false, nil
 	}
 	err = at(dir, fn)
-	s.keep(name, dir)
+	s.keep(name, subfolder{dir, since})
 	return true, err
 }
 
@@ -62,15 +68,16 @@ func (s *subfolders) inKept(name string, fn func(fd int) error) (done bool, err 
 	return err == nil || !isStale(f.dir, err), err
 }
 
-// keep keeps the folder open, in place of the one that had its name.
-func (s *subfolders) keep(name string, dir *os.File) {
+// keep keeps the folder open, in place of one that had its name before.
+func (s *subfolders) keep(name string, f subfolder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
-		_ = dir.Close() // nothing was written, here and below
+	old, ok := s.kept[name]
+	if s.over || ok && old.since.After(f.since) {
+		_ = f.dir.Close() // nothing was written, here and below
 		return
 	}
-	if old, ok := s.kept[name]; ok {
+	if ok {
 		_ = old.dir.Close()
 	} else if len(s.kept) >= mostKept {
 		s.drop()
@@ -78,7 +85,7 @@ func (s *subfolders) keep(name string, dir *os.File) {
 	if s.kept == nil {
 		s.kept = map[string]subfolder{}
 	}
-	s.kept[name] = subfolder{dir, time.Now()}
+	s.kept[name] = f
 }
 
 // drop closes all that are kept.
@@ -97,13 +104,14 @@ func (s *subfolders) close() {
 }
 
 // isStale reports whether err may come from the folder's having been removed since it
-// was opened.
+// was opened. A folder has two names at least, but overlayfs says one of what it has
+// merged, also when that is removed.
 func isStale(dir *os.File, err error) bool {
 	if err != unix.ENOENT {
 		return err == unix.ESTALE
 	}
 	var st unix.Stat_t
-	return at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink == 0
+	return at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink < 2
 }
 
 // openBelow opens the folder: the kernel walks down to it in one step, and follows no

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // subfoldersOf are those of the directory; the kernel has to know openat2.
@@ -154,4 +157,82 @@ func TestTimesAreSetAsTheRootSetsThem(t *testing.T) {
 		require.ErrorIs(t, d.fsys.Chtimes(name, now, now), os.ErrNotExist, name)
 	}
 	require.Error(t, d.fsys.Chtimes("../outside", now, now))
+}
+
+func TestNothingLandsInAFolderThatWasMovedAway(t *testing.T) {
+	base := t.TempDir()
+	d := countedDir(t, filepath.Join(base, "cache"))
+	s := subfoldersOf(t, d)
+	for i := range 10 {
+		land(t, d, "a/b/file", "landed")
+		_, err := lookUp(d.fsys, "a/b/file")
+		require.NoError(t, err)
+		require.Contains(t, s.kept, "a/b")
+		away := filepath.Join(base, fmt.Sprint("away", i))
+		require.NoError(t, os.Rename(d.Path("a"), away))
+		require.NoError(t, os.Remove(filepath.Join(away, "b/file")))
+		if i%2 == 0 {
+			require.NoError(t, os.MkdirAll(d.Path("a/b"), 0o777))
+		}
+		land(t, d, "a/b/file", "landed")
+		require.FileExists(t, d.Path("a/b/file"))
+		require.NoFileExists(t, filepath.Join(away, "b/file"))
+		require.NoError(t, os.RemoveAll(d.Path("a")))
+	}
+}
+
+func TestAFolderIsNotKeptInPlaceOfOneThatWasOpenedLater(t *testing.T) {
+	s := &subfolders{}
+	defer s.close()
+	now := time.Now()
+	open := func(age time.Duration) subfolder {
+		dir, err := os.Open(t.TempDir())
+		require.NoError(t, err)
+		return subfolder{dir, now.Add(-age)}
+	}
+	first, later, slow := open(2), open(0), open(1)
+	for _, f := range []subfolder{first, later, slow} {
+		s.keep("a", f)
+	}
+	require.Equal(t, later, s.kept["a"])
+	require.ErrorIs(t, first.dir.Close(), os.ErrClosed)
+	require.ErrorIs(t, slow.dir.Close(), os.ErrClosed)
+}
+
+// mountOverlay mounts one file system over another where only this test sees it, and
+// returns where. Who may not passes the test over.
+func mountOverlay(t *testing.T, lower string) string {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test, and the mount with it
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		t.Skip(err)
+	}
+	require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	base := t.TempDir()
+	upper, work, merged := filepath.Join(base, "upper"), filepath.Join(base, "work"), filepath.Join(base, "merged")
+	for _, dir := range []string{upper, work, merged} {
+		require.NoError(t, os.Mkdir(dir, 0o777))
+	}
+	if err := unix.Mount("overlay", merged, "overlay", 0, "lowerdir="+lower+",upperdir="+upper+",workdir="+work); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(merged, unix.MNT_DETACH)) })
+	return merged
+}
+
+func TestAFolderOfTwoLayersThatWasRemovedIsSeenAtOnce(t *testing.T) {
+	lower := t.TempDir()
+	put(t, filepath.Join(lower, "a/b/file"), "1234")
+	d, err := Open(afero.NewOsFs(), mountOverlay(t, lower), Options{Adopt: true})
+	require.NoError(t, err)
+	defer d.Close()
+	s := subfoldersOf(t, d)
+	_, err = lookUp(d.fsys, "a/b/file")
+	require.NoError(t, err)
+	require.Contains(t, s.kept, "a/b")
+	require.NoError(t, os.RemoveAll(d.Path("a")))
+	put(t, d.Path("a/b/file"), "12345")
+	info, err := lookUp(d.fsys, "a/b/file")
+	require.NoError(t, err)
+	require.EqualValues(t, 5, info.Size)
 }

@@ -12,6 +12,8 @@ type subfolders struct{}
 
 func (*subfolders) in(*os.File, string, func(fd int) error) (bool, error) { return false, nil }
 
+func (*subfolders) inNow(*os.File, string, func(fd int) error) (bool, error) { return false, nil }
+
 func (*subfolders) close() {}
 
 func (*homeFolder) setTimes(string, time.Time, time.Time) (bool, error) { return false, nil }
