@@ -27,22 +27,31 @@ type subfolders struct {
 }
 
 type subfolder struct {
-	dir   *os.File  // for nothing but its path (O_PATH)
-	since time.Time // from before it was opened
+	dir      *os.File  // for nothing but its path (O_PATH)
+	since    time.Time // from before it was opened
+	dev, ino uint64    // which it is
 }
 
 // in calls fn with a descriptor of the folder of that name below home, which is not
 // reached by any link. It is not done where the kernel cannot tell in one step, or
 // where there is a link, which is os.Root's to judge.
 func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
-	if done, err := s.inKept(name, fn); done {
+	if done, err := s.inKept(name, fn, func(subfolder) bool { return true }); done {
 		return true, err
 	}
-	return s.inNow(home, name, fn)
+	return s.inNew(home, name, fn)
 }
 
 // inNow is in for the folder that has the name now.
 func (s *subfolders) inNow(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
+	if done, err := s.inKept(name, fn, func(f subfolder) bool { return f.isAt(home, name) }); done {
+		return true, err
+	}
+	return s.inNew(home, name, fn)
+}
+
+// inNew opens the folder.
+func (s *subfolders) inNew(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
 	since := time.Now()
 	dir, err := openBelow(home, name)
 	switch {
@@ -52,20 +61,35 @@ func (s *subfolders) inNow(home *os.File, name string, fn func(fd int) error) (d
 		return false, nil
 	}
 	err = at(dir, fn)
-	s.keep(name, subfolder{dir, since})
+	s.keep(name, newSubfolder(dir, since))
 	return true, err
 }
 
-// inKept calls fn if the folder was opened just now, and has not been removed since.
-func (s *subfolders) inKept(name string, fn func(fd int) error) (done bool, err error) {
+// inKept calls fn if the folder was opened just now, has not been removed since, and
+// may be used.
+func (s *subfolders) inKept(name string, fn func(fd int) error, may func(subfolder) bool) (done bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f, ok := s.kept[name]
-	if !ok || time.Since(f.since) >= keptFor {
+	if !ok || time.Since(f.since) >= keptFor || !may(f) {
 		return false, nil
 	}
 	err = at(f.dir, fn)
 	return err == nil || !isStale(f.dir, err), err
+}
+
+func newSubfolder(dir *os.File, since time.Time) subfolder {
+	var st unix.Stat_t
+	_ = at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) // else it is nowhere
+	return subfolder{dir, since, uint64(st.Dev), st.Ino}
+}
+
+// isAt reports whether the name leads to the folder. Its number is nobody else's as long
+// as it is open.
+func (f subfolder) isAt(home *os.File, name string) bool {
+	var st unix.Stat_t
+	err := at(home, func(fd int) error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	return err == nil && uint64(st.Dev) == f.dev && st.Ino == f.ino
 }
 
 // keep keeps the folder open, in place of one that had its name before.

@@ -188,7 +188,7 @@ func TestAFolderIsNotKeptInPlaceOfOneThatWasOpenedLater(t *testing.T) {
 	open := func(age time.Duration) subfolder {
 		dir, err := os.Open(t.TempDir())
 		require.NoError(t, err)
-		return subfolder{dir, now.Add(-age)}
+		return subfolder{dir: dir, since: now.Add(-age)}
 	}
 	first, later, slow := open(2), open(0), open(1)
 	for _, f := range []subfolder{first, later, slow} {
