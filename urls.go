@@ -14,6 +14,9 @@ import (
 // parseURL reads a URL that can be fetched. Its errors do not repeat the text,
 // which may hold secrets.
 func parseURL(raw string) (*url.URL, error) {
+	if scheme, host, path, ok := plainURL(raw); ok {
+		return &url.URL{Scheme: scheme, Host: host, Path: path}, nil
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
@@ -35,26 +38,25 @@ func parseURL(raw string) (*url.URL, error) {
 // CheckURL returns why a URL cannot be fetched, as a *URLError; nil if it can be
 // tried.
 func CheckURL(rawURL string) error {
-	if isPlain(rawURL) {
+	if _, _, _, ok := plainURL(rawURL); ok {
 		return nil
 	}
 	_, err := parseURL(rawURL)
 	return err
 }
 
-// isPlain reports whether all can see that a URL can be fetched: nothing in it is
-// escaped, a user, an address with colons or a fragment. Most are.
-func isPlain(raw string) bool {
-	scheme, rest, _ := strings.Cut(raw, "://")
+// plainURL takes apart a URL of which all can see that it can be fetched: nothing in
+// it is escaped, a user, an address with colons or a fragment. Most are.
+func plainURL(raw string) (scheme, host, path string, ok bool) {
+	scheme, host, _ = strings.Cut(raw, "://")
 	if scheme != "https" && scheme != "http" {
-		return false
+		return "", "", "", false
 	}
-	host, path := rest, ""
-	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
-		host, path = rest[:slash], rest[slash:]
+	if slash := strings.IndexByte(host, '/'); slash >= 0 {
+		host, path = host[:slash], host[slash:]
 	}
-	host, port, _ := strings.Cut(host, ":")
-	return host != "" && isAll(host, plainHost) && isAll(port, digits) && isAll(path, plainPath)
+	name, port, _ := strings.Cut(host, ":")
+	return scheme, host, path, name != "" && isAll(name, plainHost) && isAll(port, digits) && isAll(path, plainPath)
 }
 
 // What a plain URL is made of.
