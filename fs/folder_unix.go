@@ -4,7 +4,9 @@ package fs
 
 import (
 	"os"
+	"path"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +52,20 @@ func (f *openFolder) renameTo(base, to string) error {
 		return &os.LinkError{Op: "renameat", Old: f.name + "/" + base, New: to, Err: err}
 	}
 	return nil
+}
+
+// inNow is in for what must not get into a folder that has moved out of the root.
+func (h *homeFolder) inNow(folder string, fn func(fd int) error) (done bool, err error) {
+	return h.reach(folder, true, fn)
+}
+
+// split splits a name into its folder, as for in, and the last part. It is not done
+// with names that have none, that lead out of the root, or that mean other things
+// elsewhere.
+func split(name string) (folder, base string, done bool) {
+	folder, base = path.Split(name)
+	done = base != "" && base != "." && base != ".." && name[0] != '/' && !strings.Contains(name, `\`)
+	return strings.TrimRight(folder, "/"), base, done
 }
 
 // inOpen calls fn with the open folder's descriptor.

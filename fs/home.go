@@ -2,8 +2,6 @@ package fs
 
 import (
 	"os"
-	"path"
-	"strings"
 	"sync"
 )
 
@@ -36,11 +34,6 @@ func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err er
 	return h.reach(folder, false, fn)
 }
 
-// inNow is in for what must not get into a folder that has moved out of the root.
-func (h *homeFolder) inNow(folder string, fn func(fd int) error) (done bool, err error) {
-	return h.reach(folder, true, fn)
-}
-
 func (h *homeFolder) reach(folder string, now bool, fn func(fd int) error) (done bool, err error) {
 	if h == nil {
 		return false, nil
@@ -57,15 +50,6 @@ func (h *homeFolder) reach(folder string, now bool, fn func(fd int) error) (done
 		return h.sub.inNow(h.dir, folder, fn)
 	}
 	return h.sub.in(h.dir, folder, fn)
-}
-
-// split splits a name into its folder, as for in, and the last part. It is not done
-// with names that have none, that lead out of the root, or that mean other things
-// elsewhere.
-func split(name string) (folder, base string, done bool) {
-	folder, base = path.Split(name)
-	done = base != "" && base != "." && base != ".." && name[0] != '/' && !strings.Contains(name, `\`)
-	return strings.TrimRight(folder, "/"), base, done
 }
 
 // isPlainPath reports whether the name leads to a folder without any link on the way,
