@@ -4,4 +4,10 @@ package fs
 
 import "golang.org/x/sys/unix"
 
-func unlockFD(fd uintptr) error { return unix.Flock(int(fd), unix.LOCK_UN) }
+func unlockFD(fd uintptr) error {
+	for {
+		if err := unix.Flock(int(fd), unix.LOCK_UN); err != unix.EINTR {
+			return err
+		}
+	}
+}
