@@ -55,8 +55,9 @@ func newCollector[T any](ordered bool, cfg *config) *collector[T] {
 	return c
 }
 
-// awaitRoom waits until another item may be taken. It is false when none may.
-func (c *collector[T]) awaitRoom() bool {
+// awaitRoom waits until another item may be taken, and returns how many may. 0: none
+// any more.
+func (c *collector[T]) awaitRoom() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.stopped && (c.hand >= c.window || len(c.ready)+c.left >= c.slack) {
@@ -65,16 +66,19 @@ func (c *collector[T]) awaitRoom() bool {
 		c.room.Wait()
 	}
 	c.full = false
-	return !c.stopped
+	if c.stopped {
+		return 0
+	}
+	return min(c.window-c.hand, c.slack-len(c.ready)-c.left)
 }
 
-// take gives an item its number.
-func (c *collector[T]) take() uint64 {
+// take gives items their numbers, and returns the first of them.
+func (c *collector[T]) take(items int) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.taken
-	c.taken++
-	c.hand++
+	c.taken += uint64(items)
+	c.hand += items
 	return n
 }
 

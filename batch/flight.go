@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -37,9 +36,9 @@ func newFlight[T any](ctx context.Context, m *dlmanager.DownloadManager, ordered
 	return f
 }
 
-func (f *flight[T]) start(items iter.Seq[Item[T]]) {
+func (f *flight[T]) start(from supply[T]) {
 	f.work.Go(f.watch)
-	f.work.Go(func() { newTaker(f).run(items) })
+	f.work.Go(newTaker(f, from).run)
 }
 
 // close ends what is still going on and waits for it.

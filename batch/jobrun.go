@@ -85,7 +85,7 @@ func (j *Job) Run(ctx context.Context, m *dlmanager.DownloadManager, limits Limi
 	if limits.Bytes > 0 || limits.Errors > 0 {
 		opts = append(opts, atOnce) // each may be the last one
 	}
-	for group := range groups(ctx, m, r.items(), false, opts) {
+	for group := range groups(ctx, m, supply[jobItem]{r.next, func() {}}, false, opts) {
 		group.give(len(group.outcomes))
 		r.finish(group.outcomes)
 	}
@@ -106,7 +106,8 @@ type jobRun struct {
 	share    int // of one host under way
 	hosts    map[string]*jobHost
 	hand     map[uint32]*jobHost // what is under way
-	named    namedURL            // of the item given out last; only who takes items uses it
+	named    []namedURL          // of the items given out last; only who takes items uses it
+	asked    int                 // of named, so many were asked for
 	released []uint32            // of hosts that have room again
 	records  []record            // of a group, and their bodies: made once
 	bodies   []byte

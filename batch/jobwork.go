@@ -3,7 +3,6 @@ package batch
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -30,36 +29,59 @@ type jobItem struct {
 // namedURL is a URL and what it is called.
 type namedURL struct{ url, name string }
 
-// name is the job's naming. Of what was just given out, the name is often known.
+// name is the job's naming. Of what was just given out, the name is often known; it
+// is asked for in the same order.
 func (r *jobRun) name(url string) (string, error) {
-	if r.named.url == url && r.named.name != "" {
-		return r.named.name, nil
+	for r.asked < len(r.named) {
+		n := &r.named[r.asked]
+		r.asked++
+		if n.url == url && n.name != "" {
+			return n.name, nil
+		}
 	}
 	return r.j.naming(url)
 }
 
-// items gives out what is to be done, as long as there is something or something
-// may come.
-func (r *jobRun) items() iter.Seq[Item[jobItem]] {
-	return func(yield func(Item[jobItem]) bool) {
-		for {
-			item, found, over := r.next()
-			if over || found && !yield(item) {
-				return
-			}
-		}
+// next gives out what is to be done, as long as there is something or something may
+// come; see [supply].
+func (r *jobRun) next(to []Item[jobItem], most int) []Item[jobItem] {
+	over := false
+	for len(to) == 0 && !over {
+		to, over = r.nextFew(to, most)
 	}
+	return to
 }
 
-// next looks at one entry, or waits for one. Not found: it has no turn yet, or none
-// any more.
-func (r *jobRun) next() (item Item[jobItem], found, over bool) {
+// nextFew looks at some entries, no more than most, so that others have their turn
+// with the job; if there are none, it waits for one. What has no turn yet, or none any
+// more, is not given out.
+func (r *jobRun) nextFew(to []Item[jobItem], most int) (_ []Item[jobItem], over bool) {
 	r.j.mu.Lock()
 	defer r.j.mu.Unlock()
-	index, over := r.pop()
-	if over {
-		return item, false, true
+	clear(r.named) // or the array keeps them
+	r.named, r.asked = r.named[:0], 0
+	index, ok := r.await()
+	if !ok {
+		return to, true
 	}
+	for n := 1; ok; n++ {
+		item, found, over := r.turn(index)
+		if over {
+			return to, true
+		}
+		if found {
+			to = append(to, item)
+		}
+		if n == most {
+			break
+		}
+		index, ok = r.first()
+	}
+	return to, false
+}
+
+// turn gives an entry out, unless it is not its turn.
+func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 	s := r.j.state
 	e := s.entries.at(index)
 	if e.state != entryQueued {
@@ -95,7 +117,7 @@ func (r *jobRun) next() (item Item[jobItem], found, over bool) {
 	h.hand++
 	r.j.kept.drop(index)
 	r.hand[index] = h
-	r.named = namedURL{link.URL, name}
+	r.named = append(r.named, namedURL{link.URL, name})
 	s.set(index, entryRunning)
 	return Item[jobItem]{link, jobItem{index, err}}, true, false
 }
@@ -105,21 +127,19 @@ func isConflict(err error) bool {
 	return conflict
 }
 
-// pop returns the entry whose turn it is, and waits for one while it may come.
-func (r *jobRun) pop() (index uint32, over bool) {
+// await returns the entry whose turn it is, and waits for one while it may come.
+func (r *jobRun) await() (index uint32, ok bool) {
 	j := r.j
-	for {
-		if r.ctx.Err() != nil {
-			return 0, true
-		}
+	for r.ctx.Err() == nil {
 		if index, ok := r.first(); ok {
-			return index, false
+			return index, true
 		}
 		if len(r.hand) == 0 && j.adding == 0 {
-			return 0, true
+			break
 		}
 		j.changed.Wait()
 	}
+	return 0, false
 }
 
 // first takes the first entry from the queue, if one may be taken now.

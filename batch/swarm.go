@@ -37,7 +37,7 @@ func One[T any](ctx context.Context, m *dlmanager.DownloadManager, item Item[T],
 
 func outcomes[T any](ctx context.Context, m *dlmanager.DownloadManager, items iter.Seq[Item[T]], ordered bool, opts []Option) iter.Seq[Outcome[T]] {
 	return func(yield func(Outcome[T]) bool) {
-		for group := range groups(ctx, m, items, ordered, opts) {
+		for group := range groups(ctx, m, pulled(items), ordered, opts) {
 			for i := range group.outcomes {
 				group.give(1)
 				if !yield(group.outcomes[i]) {
@@ -54,12 +54,13 @@ type group[T any] struct {
 	give     func(n int)  // is told that so many more of them are given out
 }
 
-// groups is [outcomes] that gives them out together that come together.
-func groups[T any](ctx context.Context, m *dlmanager.DownloadManager, items iter.Seq[Item[T]], ordered bool, opts []Option) iter.Seq[group[T]] {
+// groups is [outcomes] that gives them out together that come together. It is used
+// once.
+func groups[T any](ctx context.Context, m *dlmanager.DownloadManager, from supply[T], ordered bool, opts []Option) iter.Seq[group[T]] {
 	return func(yield func(group[T]) bool) {
 		f := newFlight[T](ctx, m, ordered, newConfig(opts))
 		defer f.close() // also when the loop's body panics
-		f.start(items)
+		f.start(from)
 		for {
 			all := f.line.pop()
 			if len(all) == 0 {

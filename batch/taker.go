@@ -8,21 +8,48 @@ import (
 	"sync/atomic"
 )
 
-// taker takes the items of a flight's sequence and begins them, each when there is
-// room for it. It is one goroutine, and a second one as long as all files are there:
-// to look for them is all the work then.
-type taker[T any] struct {
-	f    *flight[T]
-	mu   sync.Mutex // guards next, and keeps the items in order
-	next func() (Item[T], bool)
-	row  atomic.Int64 // files that were there, one after the other
-	help sync.WaitGroup
-	over atomic.Bool // the second goroutine has come to its end, or there is none
+// supply is where a flight's items come from. next appends the next one, for which it
+// waits, and those behind it that are there already, as long as there are fewer than
+// most. Nothing appended: there are none any more. stop is called in the end.
+type supply[T any] struct {
+	next func(to []Item[T], most int) []Item[T]
+	stop func()
 }
 
-// longRow is how many files in a row have to be there before two goroutines look: so
-// a miss is begun before the next item is taken, but for the first one after a row.
-const longRow = 16
+// pulled supplies a sequence's items, one at a time: its next one may wait for the
+// outcome of this one.
+func pulled[T any](items iter.Seq[Item[T]]) supply[T] {
+	next, stop := iter.Pull(items)
+	return supply[T]{stop: stop, next: func(to []Item[T], _ int) []Item[T] {
+		if item, ok := next(); ok {
+			to = append(to, item)
+		}
+		return to
+	}}
+}
+
+// taker takes the items of a flight and begins them, each when there is room for it.
+// It is one goroutine, and a second one as long as all files are there: to look for
+// them is all the work then.
+type taker[T any] struct {
+	f     *flight[T]
+	mu    sync.Mutex // guards from and items, and keeps the items in order
+	from  supply[T]
+	items []Item[T]    // that are being taken
+	row   atomic.Int64 // files that were there, one after the other
+	help  sync.WaitGroup
+	over  atomic.Bool // the second goroutine has come to its end, or there is none
+}
+
+const (
+	// longRow is how many files in a row have to be there before two goroutines look,
+	// and take several items at once: so a miss is begun before the next item is taken,
+	// but for the first ones after a row.
+	longRow = 16
+	// atOnceTaken is how many items a goroutine takes then. To wait for the other one
+	// at each would cost more than to look.
+	atOnceTaken = 16
+)
 
 // taken is an item that was taken.
 type taken[T any] struct {
@@ -32,23 +59,22 @@ type taken[T any] struct {
 	err  error // why it has none
 }
 
-func newTaker[T any](f *flight[T]) *taker[T] {
-	t := &taker[T]{f: f}
+func newTaker[T any](f *flight[T], from supply[T]) *taker[T] {
+	t := &taker[T]{f: f, from: from}
 	t.over.Store(runtime.GOMAXPROCS(0) > 1)
 	return t
 }
 
 // run takes all items.
-func (t *taker[T]) run(items iter.Seq[Item[T]]) {
-	next, stop := iter.Pull(items)
-	t.next = next
+func (t *taker[T]) run() {
 	defer t.f.line.end()
 	defer t.guard()
-	defer stop()
+	defer t.from.stop()
 	defer t.help.Wait()
 	defer t.guard() // before the other one is waited for, which takes no more then
-	for t.step() {
-		if t.row.Load() >= longRow && t.over.CompareAndSwap(true, false) {
+	var all []taken[T]
+	for t.step(&all) {
+		if t.inRow() && t.over.CompareAndSwap(true, false) {
 			t.help.Go(t.second)
 		}
 	}
@@ -58,9 +84,13 @@ func (t *taker[T]) run(items iter.Seq[Item[T]]) {
 func (t *taker[T]) second() {
 	defer t.over.Store(true)
 	defer t.guard()
-	for t.row.Load() >= longRow && t.step() {
+	var all []taken[T]
+	for t.inRow() && t.step(&all) {
 	}
 }
+
+// inRow reports whether all files are there, as far as can be told.
+func (t *taker[T]) inRow() bool { return t.row.Load() >= longRow }
 
 // guard keeps what the sequence panics with for who asks for the outcomes, and takes
 // no more.
@@ -75,38 +105,48 @@ func (t *taker[T]) guard() {
 	t.f.line.stop()
 }
 
-// step takes an item and begins it. It is false when none may be taken any more.
-func (t *taker[T]) step() bool {
-	one, ok := t.take()
-	if !ok {
-		return false
+// step takes items and begins them. It is false when none may be taken any more. What
+// is taken stands in all, whose array is used again.
+func (t *taker[T]) step(all *[]taken[T]) bool {
+	defer func() { clear(*all) }() // or the array keeps them
+	*all = t.take((*all)[:0])
+	for i := range *all {
+		if i > 0 {
+			_ = t.f.m.WaitForPlace(t.f.taking) // why there is none shows when it is begun
+		}
+		if t.begin(&(*all)[i]) {
+			t.row.Add(1)
+		} else {
+			t.row.Store(0)
+		}
 	}
-	if t.begin(&one) {
-		t.row.Add(1)
-	} else {
-		t.row.Store(0)
-	}
-	return true
+	return len(*all) > 0
 }
 
-// take waits until there is room for another item and takes it.
-func (t *taker[T]) take() (one taken[T], ok bool) {
+// take waits until there is room for another item, and takes it and, in a long row,
+// those behind it.
+func (t *taker[T]) take(to []taken[T]) []taken[T] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.mayTake() {
-		return one, false
+	room := t.f.line.awaitRoom()
+	if room == 0 || t.f.m.WaitForPlace(t.f.taking) != nil {
+		return to
 	}
-	if one.item, ok = t.next(); !ok {
-		return one, false
+	most := 1
+	if t.inRow() && !t.f.cfg.atOnce {
+		most = min(room, atOnceTaken)
 	}
-	one.name, one.err = t.f.name(&one.item.Link)
-	one.n = t.f.line.take()
-	return one, true
-}
-
-// mayTake waits until another item may be taken, or none any more.
-func (t *taker[T]) mayTake() bool {
-	return t.f.line.awaitRoom() && t.f.m.WaitForPlace(t.f.taking) == nil
+	defer func() { clear(t.items) }()
+	t.items = t.from.next(t.items[:0], most)
+	for i := range t.items {
+		name, err := t.f.name(&t.items[i].Link)
+		to = append(to, taken[T]{item: t.items[i], name: name, err: err})
+	}
+	n := t.f.line.take(len(to)) // no sooner: the naming may panic
+	for i := range to {
+		to[i].n = n + uint64(i)
+	}
+	return to
 }
 
 // begin asks for the item's file and reports whether it is there. Here, and not in a
