@@ -313,6 +313,34 @@ func TestOurOwnConnectionsAreNotKept(t *testing.T) {
 	assert.EqualValues(t, 2, open.Load())
 }
 
+func TestAsManyConnectionsAreKeptAsWereUsedAtOnce(t *testing.T) {
+	const n = 40
+	var dialed, asked atomic.Int32
+	gate := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == n {
+			close(gate)
+		}
+		<-gate
+		_, _ = w.Write([]byte("x"))
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dialed.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	m := newManager(t, WithMaxConcurrent(n), WithMaxPerHost(n))
+	for round := range 3 {
+		for i := range n {
+			m.Download(fmt.Sprintf("%s/%d.%d", server.URL, round, i), "")
+		}
+		require.NoError(t, m.Wait())
+	}
+	assert.EqualValues(t, n, dialed.Load())
+}
+
 func TestACallersTransportKeepsItsConnections(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.Serve("/file", []byte("x"))
