@@ -100,18 +100,28 @@ func (s *jobState) applyWithdrawn(d *decoder) {
 type failureRecord struct {
 	index uint32
 	Failure
+	untold bool // it was found when the link was added; see entryBad
 }
+
+// What a failure's flags say.
+const (
+	failureTemporary = 1 << iota
+	failureUntold
+)
 
 func (r *failureRecord) body() []byte {
 	b := binary.AppendUvarint(nil, uint64(r.index))
 	b = binary.AppendUvarint(b, uint64(r.Attempts))
 	b = binary.AppendUvarint(b, uint64(r.Status))
 	b = binary.AppendVarint(b, r.Time.Unix())
-	temporary := byte(0)
+	flags := byte(0)
 	if r.Temporary {
-		temporary = 1
+		flags |= failureTemporary
 	}
-	b = append(b, temporary)
+	if r.untold {
+		flags |= failureUntold
+	}
+	b = append(b, flags)
 	b = appendText(b, r.URL)
 	b = appendText(b, r.Name)
 	return appendText(b, r.Reason)
@@ -121,7 +131,8 @@ func (d *decoder) failure() (r failureRecord) {
 	r.index = uint32(d.uvarint())
 	r.Attempts, r.Status = int(d.uvarint()), int(d.uvarint())
 	r.Time = time.Unix(d.varint(), 0)
-	r.Temporary = d.byte() == 1
+	flags := d.byte()
+	r.Temporary, r.untold = flags&failureTemporary != 0, flags&failureUntold != 0
 	r.URL, r.Name, r.Reason = d.text(), d.text(), d.text()
 	return r
 }
@@ -131,9 +142,18 @@ func (s *jobState) applyFailed(d *decoder, at int64, size int) {
 	if d.bad = d.bad || int(r.index) >= s.entries.n; d.bad {
 		return
 	}
-	if s.entries.at(r.index).attempts > 0 {
+	e := s.entries.at(r.index)
+	if e.attempts > 0 || e.state == entryBad {
 		s.dead += int64(size) // of the failure before
 	}
-	s.set(r.index, entryFailed).attempts = uint8(min(r.Attempts, 1<<8-1))
+	e.attempts = uint8(min(r.Attempts, 1<<8-1))
 	s.failures[r.index] = at
+	if !r.untold {
+		s.set(r.index, entryFailed)
+		return
+	}
+	if e.state != entryQueued {
+		s.queue.push(e.priority, r.index)
+	}
+	s.set(r.index, entryBad)
 }

@@ -337,7 +337,7 @@ type keyedFailure struct {
 // writeFailures writes the failures of what has been added.
 func (a *listAdder) writeFailures() error {
 	for _, f := range a.failures {
-		r := failureRecord{a.j.state.seen[f.key], f.Failure}
+		r := failureRecord{a.j.state.seen[f.key], f.Failure, true}
 		if err := a.j.recordLocked(kindFailed, r.body()); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -337,11 +338,62 @@ func TestBadLinesFailAndStopNothing(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotList)
 }
 
+func TestBadLinesAreToldOnceAcrossRuns(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.next(l.text("1")+"nonsense\n"+l.text("2")+"ftp://h/x\n", false)
+	require.NoError(t, err)
+	stream := NewLinkList(strings.NewReader("https://user:secret@h/x\n"), "stream") // no job keeps it
+	_, err = l.AddList(t.Context(), stream)
+	require.NoError(t, err)
+	l.Job = reopen(t, l.Job)
+	l.mu.Lock()
+	require.NoError(t, l.compact())
+	l.mu.Unlock()
+	l.Job = reopen(t, l.Job)
+	require.Equal(t, 3, l.Stats().Failed)
+	_, err = l.next("", false)
+	require.NoError(t, err)
+
+	ctx, stop := context.WithCancel(t.Context())
+	report, err := l.Run(ctx, l.m, Limits{}, func(Outcome[Link]) { stop() }, WithWindow(1))
+	require.NoError(t, err)
+	require.Equal(t, Report{Reason: ReasonStopped, Written: 1, Bytes: report.Bytes, Left: 1}, report)
+
+	var told []Outcome[Link]
+	tell := func(o Outcome[Link]) { told = append(told, o) }
+	report, err = l.Run(t.Context(), l.m, Limits{}, tell, WithWindow(1))
+	require.NoError(t, err)
+	require.Equal(t, Report{Reason: ReasonDone, Written: 1, Failed: 3, Bytes: report.Bytes}, report)
+	require.Len(t, told, 4)
+	for i, want := range []struct {
+		line         int
+		url, problem string
+	}{{2, "nonsense", "bad URL nonsense: it has no scheme"}, {3, "", ""}, {4, "ftp://h/x", "ftp"}, {0, "https://xxxxx@h/x", "credentials"}} {
+		o := &told[i]
+		assert.Equal(t, want.line, o.Line)
+		if want.problem != "" {
+			assert.Equal(t, Failed, o.State)
+			assert.Equal(t, want.url, o.URL)
+			assert.ErrorContains(t, o.Err, want.problem)
+			assert.NotContains(t, o.Err.Error(), "secret")
+		}
+	}
+	for range 2 {
+		told = nil
+		report, err = l.Run(t.Context(), l.m, Limits{}, tell)
+		require.NoError(t, err)
+		assert.Equal(t, Report{Reason: ReasonDone}, report)
+		assert.Empty(t, told)
+		assert.Len(t, failures(t, l.Job), 3)
+		l.Job = reopen(t, l.Job)
+	}
+}
+
 func TestLinksOfAStreamAreFetchedWhileItIsSilent(t *testing.T) {
 	l := newListedJob(t)
 	in, out := io.Pipe()
 	added := make(chan error, 1)
-	told := make(chan string)
+	told := make(chan Outcome[Link])
 	go func() {
 		_, err := l.AddList(t.Context(), NewLinkList(in, "stream"))
 		added <- err
@@ -349,15 +401,16 @@ func TestLinksOfAStreamAreFetchedWhileItIsSilent(t *testing.T) {
 	write(t, out, "# nothing yet\n")
 	ended := make(chan Report, 1)
 	go func() {
-		report, err := l.Run(t.Context(), l.m, Limits{}, func(o Outcome[Link]) { told <- o.URL })
+		report, err := l.Run(t.Context(), l.m, Limits{}, func(o Outcome[Link]) { told <- o })
 		assert.NoError(t, err)
 		ended <- report
 	}()
 	for i := range 3 {
 		link := fmt.Sprint(l.c.URL, "/", i)
 		write(t, out, link+"\n# a comment\n"+l.c.URL+"/half of the next")
-		assert.Equal(t, link, <-told)
+		assert.Equal(t, link, (<-told).URL)
 		write(t, out, fmt.Sprintf("-line %d x y\n", i)) // a bad line
+		assert.Equal(t, Failed, (<-told).State)
 	}
 	require.NoError(t, out.Close())
 	require.NoError(t, <-added)

@@ -137,7 +137,7 @@ func (a *listAdder) withdraw(known int) {
 		if _, there := a.visited[i]; there || !e.byRef {
 			continue
 		}
-		if e.state == entryQueued || e.state == entryFailed {
+		if e.state == entryQueued || e.state == entryFailed || e.state == entryBad {
 			a.report.Gone++
 		}
 		s.set(i, entryWithdrawn)

@@ -26,9 +26,9 @@ func logOf(t testing.TB) (text []byte, ends []int64) {
 		step(err)
 	}
 	step(j.record(kindDone, appendUvarints(nil, 1, 100, 10)))
-	step(j.record(kindFailed, (&failureRecord{2, Failure{URL: "https://h/2", Reason: "no"}}).body()))
+	step(j.record(kindFailed, (&failureRecord{index: 2, Failure: Failure{URL: "https://h/2", Reason: "no"}}).body()))
 	step(j.SetValue("key", []byte("value")))
-	_, err := j.AddList(t.Context(), listAt(t, filepath.Join(t.TempDir(), "list"), "https://h/9\nhttps://h/10 ten\n"))
+	_, err := j.AddList(t.Context(), listAt(t, filepath.Join(t.TempDir(), "list"), "https://h/9\nnonsense\nhttps://h/10 ten\n"))
 	step(err)
 	step(j.record(kindWithdrawn, appendIndices(nil, []uint32{6, 3})))
 	_, err = j.RetryFailed()

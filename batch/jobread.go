@@ -24,7 +24,7 @@ func (j *Job) Stats() JobStats {
 	return JobStats{
 		Links: j.state.entries.n - c[entryWithdrawn],
 		Left:  c[entryQueued] + c[entryRunning],
-		Done:  c[entryDone], Failed: c[entryFailed],
+		Done:  c[entryDone], Failed: c[entryFailed] + c[entryBad],
 		Bytes: j.state.bytes,
 	}
 }
@@ -73,7 +73,7 @@ func (j *Job) failure(index uint32) (f Failure, found, last bool, err error) {
 func (j *Job) RetryFailed() (n int, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	n = j.state.counts[entryFailed]
+	n = j.state.counts[entryFailed] + j.state.counts[entryBad]
 	if n == 0 {
 		return 0, nil
 	}

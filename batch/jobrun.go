@@ -59,7 +59,7 @@ var errRunning = errors.New("the job runs already")
 // and what was stopped goes on with the next run. told, unless it is nil, is called
 // with each outcome, one after the other, before it counts as done: when the
 // process dies in it, the link comes again, and so do those that were told just
-// before.
+// before. The bad lines of a list are told as well.
 //
 // To be stopped is not an error; that is what keeps the job from going on: a disk
 // that does not take its log (ReasonBroken), a list that was changed meanwhile
@@ -214,7 +214,7 @@ func (r *jobRun) conclude() (Report, error) {
 	switch {
 	case r.err != nil:
 		r.report.Reason = ReasonBroken
-	case r.report.Left == 0 && r.report.Stopped == 0 && (r.j.adding == 0 || r.ctx.Err() == nil): // else more may have come
+	case r.report.Left+c[entryBad] == 0 && r.report.Stopped == 0 && (r.j.adding == 0 || r.ctx.Err() == nil): // else more may have come
 		r.report.Reason = ReasonDone
 	case limited:
 		r.report.Reason = reason

@@ -11,6 +11,7 @@ const (
 	entryRunning
 	entryDone
 	entryFailed
+	entryBad       // failed when it was added, which a run has to tell yet
 	entryWithdrawn // its list has it no more
 )
 
@@ -76,7 +77,7 @@ func (s *jobState) set(index uint32, state byte) *entry {
 	s.counts[e.state]--
 	s.counts[state]++
 	e.state = state
-	if state != entryFailed {
+	if state != entryFailed && state != entryBad {
 		delete(s.failures, index)
 	}
 	return e
@@ -119,7 +120,7 @@ func (s *jobState) admit(r *linkRecord, at int64) (known bool) {
 // retry queues all that failed again.
 func (s *jobState) retry() (n int) {
 	for i := range uint32(s.entries.n) {
-		if s.entries.at(i).state == entryFailed {
+		if state := s.entries.at(i).state; state == entryFailed || state == entryBad {
 			s.queue.push(s.set(i, entryQueued).priority, i)
 			n++
 		}
@@ -131,7 +132,7 @@ func (s *jobState) retry() (n int) {
 func (s *jobState) requeueAll() {
 	s.queue = jobQueue{}
 	for i := range uint32(s.entries.n) {
-		if e := s.entries.at(i); e.state == entryQueued {
+		if e := s.entries.at(i); e.state == entryQueued || e.state == entryBad {
 			s.queue.push(e.priority, i)
 		}
 	}

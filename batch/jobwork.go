@@ -23,7 +23,8 @@ type jobHost struct {
 // jobItem is what an outcome needs to be noted.
 type jobItem struct {
 	index uint32
-	bad   error // why there is no link
+	bad   error    // why there is no link
+	found *Failure // when it was added; nil: it was none then
 }
 
 // namedURL is a URL and what it is called.
@@ -84,12 +85,15 @@ func (r *jobRun) nextFew(to []Item[jobItem], most int) (_ []Item[jobItem], over 
 func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 	s := r.j.state
 	e := s.entries.at(index)
-	if e.state != entryQueued {
-		return item, false, false // it was withdrawn, or failed when it was added
+	if e.state != entryQueued && e.state != entryBad {
+		return item, false, false // it was withdrawn
 	}
 	if h := r.hand[index]; h != nil { // it was withdrawn, and is back
 		h.parked = append(h.parked, index)
 		return item, false, false
+	}
+	if e.state == entryBad {
+		return r.bad(index)
 	}
 	link, name, err := r.j.link(index)
 	switch _, bad := errors.AsType[*LineError](err); {
@@ -119,7 +123,21 @@ func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 	r.hand[index] = h
 	r.named = append(r.named, namedURL{link.URL, name})
 	s.set(index, entryRunning)
-	return Item[jobItem]{link, jobItem{index, err}}, true, false
+	return Item[jobItem]{link, jobItem{index: index, bad: err}}, true, false
+}
+
+// bad gives out what has failed when it was added. It stays that until it was told.
+func (r *jobRun) bad(index uint32) (item Item[jobItem], found, over bool) {
+	var f Failure
+	if err := r.j.decodeAt(r.j.state.failures[index], func(d *decoder) { f = d.failure().Failure }); err != nil {
+		r.failLocked(err)
+		return item, false, true
+	}
+	h := r.host("")
+	h.hand++
+	r.hand[index] = h
+	link := Link{Line: int(r.j.state.entries.at(index).line)}
+	return Item[jobItem]{link, jobItem{index, errors.New(f.Reason), &f}}, true, false
 }
 
 func isConflict(err error) bool {
@@ -203,6 +221,9 @@ func (r *jobRun) finish(group []Outcome[jobItem]) {
 		if o.Value.bad != nil {
 			o.Err = o.Value.bad
 		}
+		if f := o.Value.found; f != nil {
+			o.URL, o.Name = f.URL, f.Name
+		}
 		r.tell(o)
 		told++
 		if now := time.Now(); now.Sub(begun) > noteAfter {
@@ -266,7 +287,7 @@ func (r *jobRun) record(o *Outcome[jobItem]) {
 		r.bodies = appendDone(r.bodies, index, o)
 		r.records = append(r.records, record{kind: kindDone, body: r.bodies[begin:]})
 	case o.State == Failed:
-		f := failureRecord{index, failureOf(o)}
+		f := failureRecord{index: index, Failure: failureOf(o)}
 		f.Attempts += int(e.attempts)
 		r.records = append(r.records, record{kind: kindFailed, body: f.body()})
 	default:
