@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -354,10 +353,9 @@ func TestBadLinesAreToldOnceAcrossRuns(t *testing.T) {
 	_, err = l.next("", false)
 	require.NoError(t, err)
 
-	ctx, stop := context.WithCancel(t.Context())
-	report, err := l.Run(ctx, l.m, Limits{}, func(Outcome[Link]) { stop() }, WithWindow(1))
+	report, err := l.Run(t.Context(), l.m, Limits{Files: 1}, nil)
 	require.NoError(t, err)
-	require.Equal(t, Report{Reason: ReasonStopped, Written: 1, Bytes: report.Bytes, Left: 1}, report)
+	require.Equal(t, Report{Reason: ReasonFiles, Written: 1, Bytes: report.Bytes, Left: 1}, report)
 
 	var told []Outcome[Link]
 	tell := func(o Outcome[Link]) { told = append(told, o) }
