@@ -3,6 +3,7 @@ package fs
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,22 +22,23 @@ const (
 // now. They are kept open, so that what is in them is reached in one step. It is safe
 // for concurrent use.
 type subfolders struct {
-	mu   sync.RWMutex // guards all below, and keeps the folders open while they are used
-	kept map[string]subfolder
+	mu   sync.RWMutex // guards all below; not held while a folder is used, which a file system may let hang
+	kept map[string]*subfolder
 	over bool // nothing is kept any more
 }
 
 type subfolder struct {
-	dir      *os.File  // for nothing but its path (O_PATH)
-	since    time.Time // from before it was opened
-	dev, ino uint64    // which it is
+	dir      *os.File     // for nothing but its path (O_PATH)
+	since    time.Time    // from before it was opened
+	dev, ino uint64       // which it is
+	users    atomic.Int32 // who uses dir, and who keeps it; the last one closes it
 }
 
 // in calls fn with a descriptor of the folder of that name below home, which is not
 // reached by any link. It is not done where the kernel cannot tell in one step, or
 // where there is a link, which is os.Root's to judge.
 func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
-	if done, err := s.inKept(name, fn, func(subfolder) bool { return true }); done {
+	if done, err := s.inKept(name, fn, func(*subfolder) bool { return true }); done {
 		return true, err
 	}
 	return s.inNew(home, name, fn)
@@ -44,7 +46,7 @@ func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done
 
 // inNow is in for the folder that has the name now.
 func (s *subfolders) inNow(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
-	if done, err := s.inKept(name, fn, func(f subfolder) bool { return f.isAt(home, name) }); done {
+	if done, err := s.inKept(name, fn, func(f *subfolder) bool { return f.isAt(home, name) }); done {
 		return true, err
 	}
 	return s.inNew(home, name, fn)
@@ -60,62 +62,88 @@ func (s *subfolders) inNew(home *os.File, name string, fn func(fd int) error) (d
 	case err != nil:
 		return false, nil
 	}
+	f := newSubfolder(dir, since)
+	defer f.release()
 	err = at(dir, fn)
-	s.keep(name, newSubfolder(dir, since))
+	s.keep(name, f)
 	return true, err
 }
 
 // inKept calls fn if the folder was opened just now, has not been removed since, and
 // may be used.
-func (s *subfolders) inKept(name string, fn func(fd int) error, may func(subfolder) bool) (done bool, err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	f, ok := s.kept[name]
-	if !ok || time.Since(f.since) >= keptFor || !may(f) {
+func (s *subfolders) inKept(name string, fn func(fd int) error, may func(*subfolder) bool) (done bool, err error) {
+	f := s.get(name)
+	if f == nil {
+		return false, nil
+	}
+	defer f.release()
+	if !may(f) {
 		return false, nil
 	}
 	err = at(f.dir, fn)
 	return err == nil || !isStale(f.dir, err), err
 }
 
-func newSubfolder(dir *os.File, since time.Time) subfolder {
+// get returns the folder if it was opened just now, for its caller to release; else nil.
+func (s *subfolders) get(name string) *subfolder {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	f := s.kept[name]
+	if f == nil || time.Since(f.since) >= keptFor {
+		return nil
+	}
+	f.users.Add(1)
+	return f
+}
+
+// newSubfolder returns a folder for its caller to release.
+func newSubfolder(dir *os.File, since time.Time) *subfolder {
 	var st unix.Stat_t
 	_ = at(dir, func(fd int) error { return unix.Fstat(fd, &st) }) // else it is nowhere
-	return subfolder{dir, since, uint64(st.Dev), st.Ino}
+	f := &subfolder{dir: dir, since: since, dev: uint64(st.Dev), ino: st.Ino}
+	f.users.Store(1)
+	return f
+}
+
+// release says that it is used once less.
+func (f *subfolder) release() {
+	if f.users.Add(-1) == 0 {
+		_ = f.dir.Close() // nothing was written
+	}
 }
 
 // isAt reports whether the name leads to the folder. Its number is nobody else's as long
 // as it is open.
-func (f subfolder) isAt(home *os.File, name string) bool {
+func (f *subfolder) isAt(home *os.File, name string) bool {
 	var st unix.Stat_t
 	err := at(home, func(fd int) error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	return err == nil && uint64(st.Dev) == f.dev && st.Ino == f.ino
 }
 
 // keep keeps the folder open, in place of one that had its name before.
-func (s *subfolders) keep(name string, f subfolder) {
+func (s *subfolders) keep(name string, f *subfolder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, ok := s.kept[name]
-	if s.over || ok && old.since.After(f.since) {
-		_ = f.dir.Close() // nothing was written, here and below
+	old := s.kept[name]
+	switch {
+	case s.over, old != nil && old.since.After(f.since):
 		return
-	}
-	if ok {
-		_ = old.dir.Close()
-	} else if len(s.kept) >= mostKept {
+	case old != nil:
+		old.release()
+	case len(s.kept) >= mostKept:
 		s.drop()
 	}
 	if s.kept == nil {
-		s.kept = map[string]subfolder{}
+		s.kept = map[string]*subfolder{}
 	}
+	f.users.Add(1)
 	s.kept[name] = f
 }
 
-// drop closes all that are kept.
+// drop keeps none any longer.
 func (s *subfolders) drop() {
 	for _, f := range s.kept {
-		_ = f.dir.Close()
+		f.release()
 	}
 	clear(s.kept)
 }

@@ -40,9 +40,8 @@ func put(t *testing.T, path, content string) {
 func (s *subfolders) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, f := range s.kept {
+	for _, f := range s.kept {
 		f.since = f.since.Add(-keptFor)
-		s.kept[name] = f
 	}
 }
 
@@ -130,6 +129,34 @@ func TestFewFoldersAreKeptOpen(t *testing.T) {
 	require.Empty(t, s.kept)
 }
 
+func TestAFolderThatHangsHoldsUpNoOther(t *testing.T) {
+	d := countedDir(t, t.TempDir())
+	s := subfoldersOf(t, d)
+	for i := range 2 * mostKept {
+		put(t, d.Path(fmt.Sprintf("%d/file", i)), "1234")
+	}
+	home := d.fsys.(rootFs).home.dir
+	_, err := lookUp(d.fsys, "0/file")
+	require.NoError(t, err)
+	hung, answer, over := make(chan int), make(chan struct{}), make(chan error)
+	go func() {
+		_, err := s.in(home, "0", func(fd int) error {
+			hung <- fd
+			<-answer
+			return unix.Fstat(fd, &unix.Stat_t{})
+		})
+		over <- err
+	}()
+	<-hung
+	for i := range 2 * mostKept { // until it is not kept any longer
+		_, err := lookUp(d.fsys, fmt.Sprintf("%d/file", (i+1)%(2*mostKept)))
+		require.NoError(t, err)
+	}
+	s.close()
+	close(answer)
+	require.NoError(t, <-over, "it stays open as long as it is used")
+}
+
 func TestTimesAreSetAsTheRootSetsThem(t *testing.T) {
 	d := countedDir(t, t.TempDir())
 	subfoldersOf(t, d)
@@ -185,16 +212,17 @@ func TestAFolderIsNotKeptInPlaceOfOneThatWasOpenedLater(t *testing.T) {
 	s := &subfolders{}
 	defer s.close()
 	now := time.Now()
-	open := func(age time.Duration) subfolder {
+	open := func(age time.Duration) *subfolder {
 		dir, err := os.Open(t.TempDir())
 		require.NoError(t, err)
-		return subfolder{dir: dir, since: now.Add(-age)}
+		return newSubfolder(dir, now.Add(-age))
 	}
 	first, later, slow := open(2), open(0), open(1)
-	for _, f := range []subfolder{first, later, slow} {
+	for _, f := range []*subfolder{first, later, slow} {
 		s.keep("a", f)
+		f.release()
 	}
-	require.Equal(t, later, s.kept["a"])
+	require.Same(t, later, s.kept["a"])
 	require.ErrorIs(t, first.dir.Close(), os.ErrClosed)
 	require.ErrorIs(t, slow.dir.Close(), os.ErrClosed)
 }
