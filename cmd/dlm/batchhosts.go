@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"os"
 )
 
@@ -21,7 +22,7 @@ func isOneHosts(list string) bool {
 	var host []byte
 	for {
 		line, err := r.ReadSlice('\n')
-		for _, h := range hostsIn(line) {
+		for h := range hostsIn(line) {
 			if host == nil {
 				host = bytes.Clone(h)
 			}
@@ -36,19 +37,29 @@ func isOneHosts(list string) bool {
 }
 
 // hostsIn returns what stands behind each :// of a line, up to where a host ends.
-func hostsIn(line []byte) (hosts [][]byte) {
-	if first := bytes.TrimSpace(line); len(first) > 0 && first[0] == '#' {
-		return nil
-	}
-	for {
-		_, rest, found := bytes.Cut(line, []byte("://"))
-		if !found {
-			return hosts
+func hostsIn(line []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if first := bytes.TrimSpace(line); len(first) > 0 && first[0] == '#' {
+			return
 		}
-		end := bytes.IndexAny(rest, "/?#\"\\ \t\r\n")
-		if end < 0 {
-			end = len(rest)
+		for rest := line; ; {
+			var found bool
+			if _, rest, found = bytes.Cut(rest, behindScheme); !found {
+				return
+			}
+			end := 0
+			for end < len(rest) && !endsHost[rest[end]] {
+				end++
+			}
+			if !yield(rest[:end]) {
+				return
+			}
+			rest = rest[end:]
 		}
-		hosts, line = append(hosts, rest[:end]), rest[end:]
 	}
 }
+
+var (
+	behindScheme = []byte("://")
+	endsHost     = [1 << 8]bool{'/': true, '?': true, '#': true, '"': true, '\\': true, ' ': true, '\t': true, '\r': true, '\n': true}
+)

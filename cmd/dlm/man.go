@@ -35,6 +35,7 @@ func writeManual(root *cobra.Command, dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
+	listFlags(root)
 	root.DisableAutoGenTag = true // the same program writes the same pages
 	return writePages(root, dir)
 }

@@ -48,8 +48,13 @@ func newRoot(u *ui) *cobra.Command {
 	root.Flags().Bool("version", false, "print the version")
 	registerConfig(root)
 	root.AddCommand(newGetCommand(u), newExecCommand(u), newBatchCommand(u), newSyncCommand(u), newCacheCommand(u), newVersionCommand(), newManCommand())
-	root.AddCommand(newTopics(root)...)
+	root.AddCommand(newTopics()...)
 	root.SetHelpCommand(newHelpCommand())
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		listFlags(root)
+		help(cmd, args)
+	})
 	return root
 }
 

@@ -1,5 +1,7 @@
 package transfer
 
+import "sync"
+
 // The CRC of two pieces follows from their CRCs and the second one's length, so
 // that a file that came in parts need not be read again: to append n zero bytes is
 // a linear map over GF(2), and the map for n is made of those for powers of two
@@ -28,9 +30,10 @@ func (m *bitMatrix) squared() (square bitMatrix) {
 }
 
 // zeroBytes are the maps for 1, 2, 4, … zero bytes: 63 of them, for any length.
-var zeroBytes = newZeroBytes()
+var zeroBytes = sync.OnceValue(newZeroBytes)
 
-func newZeroBytes() (maps [63]bitMatrix) {
+func newZeroBytes() *[63]bitMatrix {
+	var maps [63]bitMatrix
 	bit := bitMatrix{0: polynomial} // the map for one zero bit
 	for i := 1; i < 32; i++ {
 		bit[i] = 1 << (i - 1)
@@ -43,14 +46,15 @@ func newZeroBytes() (maps [63]bitMatrix) {
 		maps[i] = m
 		m = m.squared()
 	}
-	return maps
+	return &maps
 }
 
 // combineCRC returns the CRC of two pieces, the second one n bytes long.
 func combineCRC(first, second uint32, n int64) uint32 {
+	maps := zeroBytes()
 	for i := 0; n != 0; i, n = i+1, n>>1 {
 		if n&1 != 0 {
-			first = zeroBytes[i].times(first)
+			first = maps[i].times(first)
 		}
 	}
 	return first ^ second
