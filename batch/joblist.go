@@ -7,8 +7,6 @@ import (
 	"io"
 	"sync"
 	"time"
-
-	"github.com/dlmanager/dlmanager"
 )
 
 // ListReport is what a list has brought.
@@ -317,14 +315,12 @@ func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 	if l.flags&linkByRef == 0 {
 		l.flags |= linkOver // there is nothing to be tried again
 	}
-	f := Failure{
-		URL: shortened(dlmanager.RedactURL(l.link.URL), maxShown), Name: shortened(l.link.Name, maxShown),
-		Reason: shortened(reasonOf(l.err), maxReason), Time: time.Now(),
-	}
+	f := failureIn(&l.link)
+	f.Reason, f.Time = shortened(reasonOf(l.err), maxReason), time.Now()
 	if err := b.add(&l.linkRecord); err != nil {
 		return err
 	}
-	a.failures = append(a.failures, keyedFailure{l.key, f})
+	a.failures = append(a.failures, keyedFailure{l.key, *f})
 	return nil
 }
 

@@ -106,7 +106,7 @@ type jobRun struct {
 	share    int // of one host under way
 	hosts    map[string]*jobHost
 	hand     map[uint32]*jobHost // what is under way
-	named    []namedURL          // of the items given out last; only who takes items uses it
+	named    []named             // those without a name given out last; only who takes items uses it
 	asked    int                 // of named, so many were asked for
 	released []uint32            // of hosts that have room again
 	records  []record            // of a group, and their bodies: made once

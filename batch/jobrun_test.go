@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -159,4 +160,54 @@ func TestALimitIsSeenBeforeOutcomesAreTold(t *testing.T) {
 	assert.Equal(t, ReasonErrors, report.Reason)
 	assert.LessOrEqual(t, report.Failed, 2, "what was under way ends")
 	assert.GreaterOrEqual(t, report.Left, links-1)
+}
+
+func TestOneURLInARowHasAllItsNames(t *testing.T) {
+	c := newCounter(t)
+	m := newManager(t)
+	var links []Link
+	for _, url := range c.urls(2 * longRow) {
+		links = append(links, Link{URL: url, Name: "given" + url[len(c.URL):]}, Link{URL: url})
+	}
+	for _, want := range []State{Written, CacheHit} {
+		j := newJob(t)
+		_, err := j.AddList(t.Context(), listAt(t, filepath.Join(t.TempDir(), "list"), listOf(links)))
+		require.NoError(t, err)
+		_, err = j.Run(t.Context(), m, Limits{}, func(o Outcome[Link]) {
+			name := o.Name
+			if name == "" {
+				name, _ = Tree(o.URL)
+			}
+			path, err := m.Dest(name)
+			assert.NoError(t, err)
+			assert.Equal(t, path, o.Path)
+			assert.Equal(t, want, o.State)
+		})
+		require.NoError(t, err)
+		require.Equal(t, len(links), j.Stats().Done)
+	}
+}
+
+// listOf is a list with these links.
+func listOf(links []Link) string {
+	var text strings.Builder
+	for _, l := range links {
+		fmt.Fprintln(&text, l.URL, l.Name)
+	}
+	return text.String()
+}
+
+func TestANamingIsAskedForNoBadLine(t *testing.T) {
+	c := newCounter(t)
+	naming := func(url string) (string, error) { return url[strings.LastIndexByte(url, '/'):][1:], nil }
+	j := newJob(t, WithJobNaming(naming))
+	_, err := j.AddList(t.Context(), listAt(t, filepath.Join(t.TempDir(), "list"), "nonsense\n"+c.URL+"/1\n"))
+	require.NoError(t, err)
+	m := newManager(t)
+	for range 2 {
+		require.Equal(t, 1, run(t, j, m).Failed)
+		n, err := j.RetryFailed()
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}
 }

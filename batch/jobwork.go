@@ -23,22 +23,22 @@ type jobHost struct {
 // jobItem is what an outcome needs to be noted.
 type jobItem struct {
 	index uint32
-	bad   error    // why there is no link
-	found *Failure // when it was added; nil: it was none then
+	shown *Failure // what of a bad line is told; nil: it is a link
 }
 
-// namedURL is a URL and what it is called.
-type namedURL struct{ url, name string }
+// named is what an item without a name is called.
+type named struct {
+	name string // "": nobody has asked yet
+	bad  error  // why there is no link to be named
+}
 
-// name is the job's naming. Of what was just given out, the name is often known; it
-// is asked for in the same order.
+// name is the job's naming: it is asked once for each item without a name, in the
+// order in which they were given out.
 func (r *jobRun) name(url string) (string, error) {
-	for r.asked < len(r.named) {
-		n := &r.named[r.asked]
-		r.asked++
-		if n.url == url && n.name != "" {
-			return n.name, nil
-		}
+	n := r.named[r.asked]
+	r.asked++
+	if n.bad != nil || n.name != "" {
+		return n.name, n.bad
 	}
 	return r.j.naming(url)
 }
@@ -95,11 +95,12 @@ func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 	if e.state == entryBad {
 		return r.bad(index)
 	}
+	var shown *Failure
 	link, name, err := r.j.link(index)
 	switch _, bad := errors.AsType[*LineError](err); {
 	case err == nil:
 	case bad || errors.Is(err, errNotKept) || isConflict(err):
-		link = Link{Line: int(e.line)}
+		shown, link = failureIn(&link), Link{Line: int(e.line)}
 	case errors.Is(err, errOtherLine) && e.open: // it has got its end, and is another link now
 		err := r.j.recordLocked(kindWithdrawn, appendIndices(nil, []uint32{index}))
 		if err != nil {
@@ -121,9 +122,11 @@ func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 	h.hand++
 	r.j.kept.drop(index)
 	r.hand[index] = h
-	r.named = append(r.named, namedURL{link.URL, name})
+	if link.Name == "" {
+		r.named = append(r.named, named{name, err})
+	}
 	s.set(index, entryRunning)
-	return Item[jobItem]{link, jobItem{index: index, bad: err}}, true, false
+	return Item[jobItem]{link, jobItem{index, shown}}, true, false
 }
 
 // bad gives out what has failed when it was added. It stays that until it was told.
@@ -137,7 +140,8 @@ func (r *jobRun) bad(index uint32) (item Item[jobItem], found, over bool) {
 	h.hand++
 	r.hand[index] = h
 	link := Link{Line: int(r.j.state.entries.at(index).line)}
-	return Item[jobItem]{link, jobItem{index, errors.New(f.Reason), &f}}, true, false
+	r.named = append(r.named, named{bad: errors.New(f.Reason)})
+	return Item[jobItem]{link, jobItem{index, &f}}, true, false
 }
 
 func isConflict(err error) bool {
@@ -218,10 +222,7 @@ func (r *jobRun) finish(group []Outcome[jobItem]) {
 	begun := time.Now()
 	for told < len(group) {
 		o := &group[told]
-		if o.Value.bad != nil {
-			o.Err = o.Value.bad
-		}
-		if f := o.Value.found; f != nil {
+		if f := o.Value.shown; f != nil {
 			o.URL, o.Name = f.URL, f.Name
 		}
 		r.tell(o)
@@ -287,7 +288,7 @@ func (r *jobRun) record(o *Outcome[jobItem]) {
 		r.bodies = appendDone(r.bodies, index, o)
 		r.records = append(r.records, record{kind: kindDone, body: r.bodies[begin:]})
 	case o.State == Failed:
-		f := failureRecord{index: index, Failure: failureOf(o)}
+		f := failureRecord{index: index, Failure: *failureOf(o)}
 		f.Attempts += int(e.attempts)
 		r.records = append(r.records, record{kind: kindFailed, body: f.body()})
 	default:
@@ -352,14 +353,15 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-func failureOf(o *Outcome[jobItem]) Failure {
-	f := Failure{
-		Name: shortened(o.Name, maxShown), Reason: shortened(reasonOf(o.Err), maxReason), Attempts: o.Attempts, Status: o.Status,
-		Temporary: dlmanager.IsTemporary(o.Err), Time: time.Now(),
-	}
-	if o.URL != "" {
-		f.URL = shortened(dlmanager.RedactURL(o.URL), maxShown)
-	}
+// failureIn is what may be shown of a link.
+func failureIn(l *Link) *Failure {
+	return &Failure{URL: shortened(dlmanager.RedactURL(l.URL), maxShown), Name: shortened(l.Name, maxShown)}
+}
+
+func failureOf(o *Outcome[jobItem]) *Failure {
+	f := failureIn(&o.Link)
+	f.Reason, f.Time = shortened(reasonOf(o.Err), maxReason), time.Now()
+	f.Attempts, f.Status, f.Temporary = o.Attempts, o.Status, dlmanager.IsTemporary(o.Err)
 	return f
 }
 
