@@ -306,10 +306,12 @@ func (a *listAdder) refersAnew(index uint32, l *listLine) bool {
 func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 	a.report.Bad++
 	l.key, l.sum = badKey(l.text), 0
-	if index, seen := a.j.state.seen[l.key]; seen {
-		if a.refersAnew(index, l) {
-			return b.add(&l.linkRecord)
-		}
+	index, seen := a.j.state.seen[l.key]
+	_, fresh := b.fresh[l.key]
+	switch {
+	case seen && a.refersAnew(index, l):
+		return b.add(&l.linkRecord)
+	case fresh, seen && a.j.state.entries.at(index).state != entryWithdrawn:
 		return nil
 	}
 	if l.flags&linkByRef == 0 {

@@ -142,6 +142,21 @@ func TestChangesAreAccepted(t *testing.T) {
 	assert.Equal(t, 1, l.run(0).Written)
 }
 
+func TestCommentsMayChangeAfterChangesWereAccepted(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.next(l.text("1 2 3 4"), false)
+	require.NoError(t, err)
+	_, err = l.next(l.text("1 4 3"), true)
+	require.NoError(t, err)
+	_, err = l.next(l.text("#x 1 4 3"), false)
+	require.NoError(t, err)
+	_, err = l.next(l.text("#x 1 2 4 3"), false)
+	require.ErrorIs(t, err, ErrListChanged, "what was taken back is inserted")
+	_, err = l.next(l.text("1 4 3 2"), false)
+	require.NoError(t, err)
+	require.Equal(t, 4, l.run(0).Written)
+}
+
 func TestALastLineWithoutAnEndMayGetOne(t *testing.T) {
 	l := newListedJob(t)
 	text := l.text("1 2")
@@ -332,7 +347,10 @@ func TestBadLinesFailAndStopNothing(t *testing.T) {
 	got := l.run(0)
 	assert.Equal(t, 2, got.Written)
 	assert.Equal(t, 2, got.Failed)
-	assert.NotContains(t, failures(t, l.Job)[0].Reason, "links.txt", "tried again")
+	again := failures(t, l.Job)
+	assert.NotContains(t, again[0].Reason, "links.txt", "tried again")
+	assert.Equal(t, "nonsense", again[0].URL)
+	assert.Equal(t, "ftp://h/x", again[1].URL)
 	_, err = l.next("\x00\x01\x02", false)
 	require.ErrorIs(t, err, ErrNotList)
 }
@@ -384,6 +402,69 @@ func TestBadLinesAreToldOnceAcrossRuns(t *testing.T) {
 		assert.Empty(t, told)
 		assert.Len(t, failures(t, l.Job), 3)
 		l.Job = reopen(t, l.Job)
+	}
+}
+
+func TestABadLineThatIsBackFailsAgain(t *testing.T) {
+	for name, accept := range map[string]bool{"appended": false, "accepted": true} {
+		t.Run(name, func(t *testing.T) {
+			l := newListedJob(t)
+			_, err := l.next(l.text("1")+"nonsense\n", false)
+			require.NoError(t, err)
+			require.Equal(t, 1, l.run(0).Failed)
+			report, err := l.next(l.text("2 1"), true)
+			require.NoError(t, err)
+			require.Equal(t, 1, report.Gone)
+			require.Empty(t, failures(t, l.Job))
+			text := l.text("2 1") + "nonsense\nnonsense\n"
+			if accept {
+				text = "nonsense\nnonsense\n" + l.text("2 1")
+			}
+			_, err = l.next(text, accept)
+			require.NoError(t, err)
+			l.Job = reopen(t, l.Job)
+			require.Len(t, failures(t, l.Job), 1)
+			_, err = l.next("", false)
+			require.NoError(t, err)
+			require.Equal(t, 1, l.run(0).Failed)
+			require.Len(t, failures(t, l.Job), 1)
+			require.Equal(t, JobStats{Links: 3, Done: 2, Failed: 1, Bytes: 4}, l.Stats())
+		})
+	}
+}
+
+func TestABadLineStandsWhereItIsFirst(t *testing.T) {
+	l := newListedJob(t)
+	text := "nonsense\n" + l.text("1") + "nonsense\n" + l.text("2")
+	_, err := l.next(text, false)
+	require.NoError(t, err)
+	require.Equal(t, 1, failures(t, l.Job)[0].Line)
+	require.Equal(t, 1, l.run(0).Failed)
+	_, err = l.next("# a comment\n"+text, false)
+	require.NoError(t, err)
+}
+
+func TestABadLastLineMayGetItsEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		last   string
+		failed int
+	}{"as another link": {"/2", 0}, "as it is": {"", 1}} {
+		t.Run(name, func(t *testing.T) {
+			l := newListedJob(t)
+			text := l.text("1") + l.c.URL[:4] // it is being written
+			_, err := l.next(text, false)
+			require.NoError(t, err)
+			require.Equal(t, 1, l.Stats().Failed)
+			if c.failed == 0 {
+				text += l.c.URL[4:] + c.last
+			}
+			_, err = l.next(text+"\n", false)
+			require.NoError(t, err)
+			report := l.run(0)
+			require.Equal(t, ReasonDone, report.Reason)
+			require.Equal(t, c.failed, report.Failed)
+			require.Len(t, failures(t, l.Job), c.failed)
+		})
 	}
 }
 

@@ -105,14 +105,14 @@ func (a *listAdder) lookUp(l *listLine) (uint32, bool) {
 	return index, known
 }
 
-// referred returns what stands in the list, in its order.
+// referred returns what stood in the list, in its order.
 func (a *listAdder) referred() []uint32 {
 	a.j.mu.Lock()
 	defer a.j.mu.Unlock()
 	all := &a.j.state.entries
 	var list []uint32
 	for i := range uint32(all.n) {
-		if all.at(i).isReferred() {
+		if e := all.at(i); e.isReferred() && e.state != entryWithdrawn {
 			list = append(list, i)
 		}
 	}

@@ -92,12 +92,14 @@ func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 		h.parked = append(h.parked, index)
 		return item, false, false
 	}
-	if e.state == entryBad {
+	if e.state == entryBad && !e.open {
 		return r.bad(index)
 	}
 	var shown *Failure
 	link, name, err := r.j.link(index)
 	switch _, bad := errors.AsType[*LineError](err); {
+	case e.state == entryBad && !errors.Is(err, errOtherLine):
+		return r.bad(index)
 	case err == nil:
 	case bad || errors.Is(err, errNotKept) || isConflict(err):
 		shown, link = failureIn(&link), Link{Line: int(e.line)}
