@@ -100,7 +100,6 @@ func (s *jobState) applyWithdrawn(d *decoder) {
 type failureRecord struct {
 	index uint32
 	Failure
-	untold bool // it was found when the link was added; see entryBad
 }
 
 // What a failure's flags say.
@@ -118,7 +117,7 @@ func (r *failureRecord) body() []byte {
 	if r.Temporary {
 		flags |= failureTemporary
 	}
-	if r.untold {
+	if r.Untold {
 		flags |= failureUntold
 	}
 	b = append(b, flags)
@@ -132,7 +131,7 @@ func (d *decoder) failure() (r failureRecord) {
 	r.Attempts, r.Status = int(d.uvarint()), int(d.uvarint())
 	r.Time = time.Unix(d.varint(), 0)
 	flags := d.byte()
-	r.Temporary, r.untold = flags&failureTemporary != 0, flags&failureUntold != 0
+	r.Temporary, r.Untold = flags&failureTemporary != 0, flags&failureUntold != 0
 	r.URL, r.Name, r.Reason = d.text(), d.text(), d.text()
 	return r
 }
@@ -148,7 +147,7 @@ func (s *jobState) applyFailed(d *decoder, at int64, size int) {
 	}
 	e.attempts = uint8(min(r.Attempts, 1<<8-1))
 	s.failures[r.index] = at
-	if !r.untold {
+	if !r.Untold {
 		s.set(r.index, entryFailed)
 		return
 	}

@@ -318,7 +318,7 @@ func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 		l.flags |= linkOver // there is nothing to be tried again
 	}
 	f := failureIn(&l.link)
-	f.Reason, f.Time = shortened(reasonOf(l.err), maxReason), time.Now()
+	f.Reason, f.Time, f.Untold = shortened(reasonOf(l.err), maxReason), time.Now(), true
 	if err := b.add(&l.linkRecord); err != nil {
 		return err
 	}
@@ -335,7 +335,7 @@ type keyedFailure struct {
 // writeFailures writes the failures of what has been added.
 func (a *listAdder) writeFailures() error {
 	for _, f := range a.failures {
-		r := failureRecord{a.j.state.seen[f.key], f.Failure, true}
+		r := failureRecord{a.j.state.seen[f.key], f.Failure}
 		if err := a.j.recordLocked(kindFailed, r.body()); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ type JobStats struct {
 	Left   int   // to be fetched yet
 	Done   int   // there, when they were looked at last
 	Failed int   // given up; see [Job.RetryFailed]
+	Untold int   // of these, bad lines of a list that no run has told yet
 	Bytes  int64 // sizes of the files that are done
 }
 
@@ -24,7 +25,7 @@ func (j *Job) Stats() JobStats {
 	return JobStats{
 		Links: j.state.entries.n - c[entryWithdrawn],
 		Left:  c[entryQueued] + c[entryRunning],
-		Done:  c[entryDone], Failed: c[entryFailed] + c[entryBad],
+		Done:  c[entryDone], Failed: c[entryFailed] + c[entryBad], Untold: c[entryBad],
 		Bytes: j.state.bytes,
 	}
 }
@@ -39,6 +40,7 @@ type Failure struct {
 	Status    int    // of the answer that refused it; 0: no answer did
 	Temporary bool   // it may go well later; see [dlmanager.IsTemporary]
 	Time      time.Time
+	Untold    bool // it is a bad line of a list, and no run has told it yet
 }
 
 // Failures returns what was given up, in the order it was added. It reads from the

@@ -210,11 +210,11 @@ func (r *batchRun) fetch(ctx context.Context, before batch.JobStats) (batch.Repo
 	if early, ok := errors.AsType[*earlyEnd](context.Cause(ctx)); ok && err == nil {
 		err = early
 	}
-	switch {
+	switch s := r.job.Stats(); {
 	case err != nil:
 	case r.partly && ended.Reason == batch.ReasonDone:
 		ended.Reason = batch.ReasonStopped // before more came
-	case !r.partly && ended.Stopped == 0 && r.job.Stats().Left == 0:
+	case !r.partly && ended.Stopped == 0 && s.Left+s.Untold == 0:
 		ended.Reason = batch.ReasonDone // the list has come to its end just then
 	}
 	return ended, err

@@ -103,7 +103,7 @@ func (r *batchRun) summarize(ended batch.Report, stats batch.JobStats, evicted i
 	if ended.Reason != batch.ReasonStopped {
 		why = fmt.Sprintf(" (%s)", ended.Reason)
 	}
-	left := fmt.Sprint(stats.Left)
+	left := fmt.Sprint(stats.Left + stats.Untold)
 	if r.partly {
 		left = "at least " + left
 	}

@@ -87,6 +87,9 @@ func (r *batchReport) writeEarlier(j *batch.Job) error {
 		if err != nil {
 			return err
 		}
+		if f.Untold {
+			continue // this run tells it
+		}
 		line := linkReport{f.Line, report{URL: f.URL, Name: f.Name, Tries: f.Attempts, Error: describe("", errors.New(f.Reason))}}
 		if _, err := r.out.Write(append(asJSON(line), '\n')); err != nil {
 			return err
