@@ -269,7 +269,7 @@ func (a *listAdder) keep(lines []listLine, next uint32) {
 // admit adds one line.
 func (a *listAdder) admit(b *linkBatch, l *listLine) error {
 	if l.err == nil {
-		if index, seen := a.j.state.seen[l.key]; seen && a.refersAnew(index, l) {
+		if a.refersAnew(b, l) {
 			a.report.Known++
 			return b.add(&l.linkRecord)
 		}
@@ -288,8 +288,12 @@ func (a *listAdder) admit(b *linkBatch, l *listLine) error {
 }
 
 // refersAnew reports whether what is known stands in another place now, or on a line
-// that has got its end.
-func (a *listAdder) refersAnew(index uint32, l *listLine) bool {
+// that has got its end. The first of several lines counts.
+func (a *listAdder) refersAnew(b *linkBatch, l *listLine) bool {
+	index, seen := a.j.state.seen[l.key]
+	if _, fresh := b.fresh[l.key]; !seen || fresh {
+		return false
+	}
 	e := a.j.state.entries.at(index)
 	if !e.byRef || e.sum != l.sum {
 		return false
@@ -299,19 +303,18 @@ func (a *listAdder) refersAnew(index uint32, l *listLine) bool {
 		a.visited[index] = struct{}{}
 		return !visited && e.state != entryWithdrawn
 	}
-	return e.open && l.flags&linkOpen == 0 && e.at == l.offset
+	return e.open && (l.flags&linkOpen == 0 || e.at != l.offset)
 }
 
 // fail adds a line that has failed.
 func (a *listAdder) fail(b *linkBatch, l *listLine) error {
 	a.report.Bad++
 	l.key, l.sum = badKey(l.text), 0
-	index, seen := a.j.state.seen[l.key]
-	_, fresh := b.fresh[l.key]
-	switch {
-	case seen && a.refersAnew(index, l):
+	if a.refersAnew(b, l) {
 		return b.add(&l.linkRecord)
-	case fresh, seen && a.j.state.entries.at(index).state != entryWithdrawn:
+	}
+	index, seen := a.j.state.seen[l.key]
+	if _, fresh := b.fresh[l.key]; fresh || seen && a.j.state.entries.at(index).state != entryWithdrawn {
 		return nil
 	}
 	if l.flags&linkByRef == 0 {

@@ -176,6 +176,25 @@ func TestALastLineWithoutAnEndMayGetOne(t *testing.T) {
 	assert.Equal(t, stats, l.Stats())
 }
 
+func TestALastLineWithoutAnEndMayMove(t *testing.T) {
+	for name, end := range map[string]string{"and get its end": "\n", "and have none": ""} {
+		t.Run(name, func(t *testing.T) {
+			l := newListedJob(t)
+			_, err := l.next(l.text("1")+l.c.URL+"/2", false)
+			require.NoError(t, err)
+			l.run(1)
+			last := l.c.URL + "/2"
+			report, err := l.next(l.text("1 3")+last+"\n"+last+end, false)
+			require.NoError(t, err)
+			require.Equal(t, ListReport{Added: 1, Known: 2}, report)
+			require.Equal(t, 2, l.run(0).Written)
+			require.Equal(t, JobStats{Links: 3, Done: 3, Bytes: 6}, l.Stats())
+			_, err = l.next(l.text("#x 1 3 2"), false)
+			require.NoError(t, err)
+		})
+	}
+}
+
 func TestAListThatChangesWhileTheJobRunsStopsIt(t *testing.T) {
 	l := newListedJob(t)
 	_, err := l.next(l.text("1 2 3 4"), false)
