@@ -291,11 +291,11 @@ func (a *listAdder) admit(b *linkBatch, l *listLine) error {
 // that has got its end. The first of several lines counts.
 func (a *listAdder) refersAnew(b *linkBatch, l *listLine) bool {
 	index, seen := a.j.state.seen[l.key]
-	if _, fresh := b.fresh[l.key]; !seen || fresh {
+	if !seen {
 		return false
 	}
 	e := a.j.state.entries.at(index)
-	if !e.byRef || e.sum != l.sum {
+	if _, fresh := b.fresh[l.key]; fresh || !e.byRef || e.sum != l.sum {
 		return false
 	}
 	if a.anew {

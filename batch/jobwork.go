@@ -104,11 +104,7 @@ func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 	case bad || errors.Is(err, errNotKept) || isConflict(err):
 		shown, link = failureIn(&link), Link{Line: int(e.line)}
 	case errors.Is(err, errOtherLine) && e.open: // it has got its end, and is another link now
-		err := r.j.recordLocked(kindWithdrawn, appendIndices(nil, []uint32{index}))
-		if err != nil {
-			r.failLocked(err)
-		}
-		return item, false, err != nil
+		return item, false, !r.withdraw(index)
 	case errors.Is(err, errOtherLine):
 		r.failLocked(&ListChangedError{r.j.list.name, int(e.line)})
 		return item, false, true
@@ -129,6 +125,15 @@ func (r *jobRun) turn(index uint32) (item Item[jobItem], found, over bool) {
 	}
 	s.set(index, entryRunning)
 	return Item[jobItem]{link, jobItem{index, shown}}, true, false
+}
+
+// withdraw takes an entry back, and reports whether that was noted.
+func (r *jobRun) withdraw(index uint32) bool {
+	err := r.j.recordLocked(kindWithdrawn, appendIndices(nil, []uint32{index}))
+	if err != nil {
+		r.failLocked(err)
+	}
+	return err == nil
 }
 
 // bad gives out what has failed when it was added. It stays that until it was told.
