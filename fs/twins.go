@@ -27,6 +27,9 @@ func newTwins(d *Dir) *twins {
 // Twin returns the name of a file that is there and that some file systems
 // cannot tell from name.
 func (d *Dir) Twin(ctx context.Context, name string) (twin string, found bool, err error) {
+	if alone, err := d.twins.isAlone(ctx, name); alone || err != nil {
+		return "", false, err
+	}
 	paths := []string{"."}
 	for part := range strings.SplitSeq(name, "/") {
 		var next []string
@@ -50,6 +53,37 @@ func (d *Dir) Twin(ctx context.Context, name string) (twin string, found bool, e
 	return "", false, nil
 }
 
+// isAlone reports whether nothing that is there has a name or a folder that may be
+// taken for that of name, which is the most usual. False: it may have.
+func (t *twins) isAlone(ctx context.Context, name string) (bool, error) {
+	for end := 0; end < len(name); end++ { // past a slash
+		if slash := strings.IndexByte(name[end:], '/'); slash >= 0 {
+			end += slash
+		} else {
+			end = len(name)
+		}
+		folder, base := cutBase(name[:end])
+		count, err := t.count(ctx, folder, Fold(base))
+		if err != nil || count == 0 {
+			return err == nil, err
+		}
+		if count > 1 || t.dir.caseless || !t.isThere(name[:end]) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// cutBase returns the folder of a clean name, "." for that of all, and what it is called
+// there.
+func cutBase(name string) (folder, base string) {
+	slash := strings.LastIndexByte(name, '/')
+	if slash < 0 {
+		return ".", name
+	}
+	return name[:slash], name[slash+1:]
+}
+
 // lookup returns the paths in the folder whose base names fold as base does.
 func (t *twins) lookup(ctx context.Context, folder, base string) ([]string, error) {
 	folded := Fold(base)
@@ -57,8 +91,7 @@ func (t *twins) lookup(ctx context.Context, folder, base string) ([]string, erro
 	if err != nil || count == 0 {
 		return nil, err
 	}
-	exact := path.Join(folder, base)
-	if count == 1 && !t.dir.caseless && t.isThere(exact) {
+	if exact := path.Join(folder, base); count == 1 && !t.dir.caseless && t.isThere(exact) {
 		return []string{exact}, nil // the one there is: no need to list the folder
 	}
 	var same []string
@@ -115,11 +148,13 @@ func (t *twins) count(ctx context.Context, folder, folded string) (int, error) {
 func (t *twins) add(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for ; name != "."; name = path.Dir(name) {
-		if known, ok := t.folders[path.Dir(name)]; ok {
-			hash := maphash.String(t.seed, Fold(path.Base(name)))
+	for name != "." {
+		folder, base := cutBase(name)
+		if known, ok := t.folders[folder]; ok {
+			hash := maphash.String(t.seed, Fold(base))
 			known[hash] = max(known[hash], 1)
 		}
+		name = folder
 	}
 }
 
@@ -128,8 +163,9 @@ func (t *twins) forget(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.folders, name)
-	known := t.folders[path.Dir(name)]
-	hash := maphash.String(t.seed, Fold(path.Base(name)))
+	folder, base := cutBase(name)
+	known := t.folders[folder]
+	hash := maphash.String(t.seed, Fold(base))
 	if known[hash] > 1 {
 		known[hash]--
 		return
