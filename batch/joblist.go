@@ -217,13 +217,34 @@ func (a *listAdder) run(ctx context.Context) error {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return a.forgetTorn()
 		case err != nil:
 			return err
 		case len(lines) == 0:
 			a.begun()
 		}
 	}
+}
+
+// forgetTorn takes back what has failed on a line without an end that has got one
+// since, and is another link now.
+func (a *listAdder) forgetTorn() error {
+	j := a.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var gone []uint32
+	for i := range j.state.failures {
+		if !j.state.entries.at(i).open {
+			continue
+		}
+		if _, _, err := j.link(i); errors.Is(err, errOtherLine) {
+			gone = append(gone, i)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return j.recordLocked(kindWithdrawn, appendIndices(nil, gone))
 }
 
 // add adds lines, and that the list was read so far.

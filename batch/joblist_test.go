@@ -491,6 +491,29 @@ func TestABadLastLineMayGetItsEnd(t *testing.T) {
 	}
 }
 
+func TestTheFailureOfATornLineGoesWithIt(t *testing.T) {
+	l := newListedJob(t)
+	text := l.text("1")
+	_, err := l.next(text+l.c.URL+"/bad1", false)
+	require.NoError(t, err)
+	require.Equal(t, 1, l.run(0).Failed)
+	_, err = l.next(text+l.c.URL+"/bad1", false)
+	require.NoError(t, err)
+	require.Len(t, failures(t, l.Job), 1, "it stands there still")
+	text += l.c.URL + "/bad1.tgz\n" + l.c.URL[:4]
+	_, err = l.next(text, false)
+	require.NoError(t, err)
+	require.Equal(t, 2, l.run(0).Failed)
+	_, err = l.next(text+l.c.URL[4:]+"/2\n", false)
+	require.NoError(t, err)
+	require.Equal(t, 1, l.run(0).Written)
+	l.Job = reopen(t, l.Job)
+	left := failures(t, l.Job)
+	require.Len(t, left, 1)
+	require.Equal(t, l.c.URL+"/bad1.tgz", left[0].URL)
+	require.Equal(t, JobStats{Links: 3, Done: 2, Failed: 1, Bytes: 4}, l.Stats())
+}
+
 func TestLinksOfAStreamAreFetchedWhileItIsSilent(t *testing.T) {
 	l := newListedJob(t)
 	in, out := io.Pipe()
