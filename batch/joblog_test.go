@@ -181,3 +181,37 @@ func TestAFileOfSomebodyElseIsNotTakenForALog(t *testing.T) {
 		require.NoError(t, j.Remove())
 	}
 }
+
+func TestBadLinesAreToldOnceWhereverTheLogWasCut(t *testing.T) {
+	c := newCounter(t)
+	m := newManager(t)
+	path := filepath.Join(t.TempDir(), "list")
+	j := newJob(t)
+	_, err := j.AddList(t.Context(), listAt(t, path, c.URL+"/1\nnonsense\n"+c.URL+"/2 x\n"+c.URL+"/3 x\nftp://h/x\n"))
+	require.NoError(t, err)
+	run(t, j, m)
+	require.NoError(t, j.Close())
+	text, err := os.ReadFile(filepath.Join(j.dir, logName))
+	require.NoError(t, err)
+	for cut := 0; cut < len(text); cut += 17 { // each flushes the disk
+		j, err := jobWith(t, text[:cut])
+		require.NoError(t, err)
+		_, err = j.AddList(t.Context(), listAt(t, path, ""))
+		require.NoError(t, err)
+		told := map[string]int{}
+		for _, f := range failures(t, j) {
+			if !f.Untold {
+				told[f.URL]++
+			}
+		}
+		_, err = j.Run(t.Context(), m, Limits{}, func(o Outcome[Link]) {
+			if o.State == Failed {
+				told[o.URL]++
+			}
+		})
+		require.NoError(t, err)
+		require.Equal(t, map[string]int{"nonsense": 1, c.URL + "/3": 1, "ftp://h/x": 1}, told, "at %d", cut)
+		require.Equal(t, JobStats{Links: 5, Done: 2, Failed: 3, Bytes: 4}, j.Stats())
+		require.NoError(t, j.Close())
+	}
+}
