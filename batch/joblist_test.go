@@ -590,6 +590,26 @@ func TestALinkIsBackWhileItIsUnderWay(t *testing.T) {
 	assert.Equal(t, 1, o.Count("/slow"))
 }
 
+func TestAFailureOfWhatTheListHasNoMoreIsNotKept(t *testing.T) {
+	o := testorigin.New(t)
+	gate := make(chan struct{})
+	path := filepath.Join(t.TempDir(), "links.txt")
+	j := newJob(t)
+	_, err := j.AddList(t.Context(), listAt(t, path, o.Serve("/gone", nil, testorigin.Gate(gate))+"\n"))
+	require.NoError(t, err)
+	go func() {
+		<-o.Arrived("/gone", 1)
+		changed, err := j.AcceptList(t.Context(), listAt(t, path+".2", o.Serve("/1", []byte("1"))+"\n"))
+		assert.NoError(t, err)
+		assert.Equal(t, ListReport{Added: 1}, changed)
+		close(gate)
+	}()
+	report := run(t, j, newManager(t, dlmanager.WithMinSize(1)))
+	assert.Equal(t, 1, report.Failed, "it was told")
+	assert.Empty(t, failures(t, j))
+	assert.Equal(t, JobStats{Links: 1, Done: 1, Bytes: 1}, j.Stats())
+}
+
 func TestAFailureOfAnEndlessURLFitsIntoTheLog(t *testing.T) {
 	l := newListedJob(t)
 	escaped := strings.Repeat("é", 14000) // six bytes each

@@ -294,6 +294,7 @@ func (r *jobRun) record(o *Outcome[jobItem]) {
 		begin := len(r.bodies)
 		r.bodies = appendDone(r.bodies, index, o)
 		r.records = append(r.records, record{kind: kindDone, body: r.bodies[begin:]})
+	case o.State == Failed && e.state == entryWithdrawn: // its list has it no more
 	case o.State == Failed:
 		f := failureRecord{index: index, Failure: *failureOf(o)}
 		f.Attempts += int(e.attempts)

@@ -17,9 +17,9 @@ const (
 	// dialTimeout: a host that does not take a connection within it is down, or
 	// behind a firewall that drops.
 	dialTimeout = 10 * time.Second
-	// idlePerHost is how many connections to one host are kept: more than are used at
-	// once, or small files pay for a new one each. What was never used at once does not
-	// lie idle, either.
+	// idlePerHost is how many connections to one host are kept: more than almost anybody
+	// uses at once, or small files pay for a new one each. What was never used at once
+	// does not lie idle, either.
 	idlePerHost = 256
 	// keepAlive is how often the kernel asks whether an idle connection's other
 	// end is still there: before the boxes on the way forget it, which takes the
