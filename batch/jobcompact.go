@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 const (
@@ -134,6 +135,9 @@ func (c *compaction) link(index uint32, key [16]byte) error {
 	return nil
 }
 
+// isLost reports whether nobody knows what the entry was.
+func (e *entry) isLost() bool { return !e.byRef && e.at == 0 }
+
 // flags returns what the log says of an entry.
 func (e *entry) flags() (flags byte) {
 	if e.byRef {
@@ -148,7 +152,7 @@ func (e *entry) flags() (flags byte) {
 	switch {
 	case e.state == entryWithdrawn:
 		flags |= linkOver | linkGone
-	case e.state == entryDone, !e.byRef && e.at == 0:
+	case e.state == entryDone, e.isLost():
 		flags |= linkOver
 	}
 	return flags
@@ -170,12 +174,19 @@ func (c *compaction) flush() error {
 	return nil
 }
 
-// writeFailures writes the failures in order.
+// writeFailures writes the failures in order. What has failed, was not kept and is
+// queued again has failed, again: links has written that it is over.
 func (c *compaction) writeFailures() error {
 	s := c.j.state
 	c.failures = make(map[uint32]int64, len(s.failures))
 	for i := range uint32(s.entries.n) {
 		old, failed := s.failures[i]
+		if e := s.entries.at(i); e.isLost() && (e.state == entryQueued || e.state == entryRunning) {
+			lost := failureRecord{i, Failure{Reason: errNotKept.Error(), Untold: true, Time: time.Now()}}
+			if _, err := c.log.append(kindFailed, lost.body()); err != nil {
+				return err
+			}
+		}
 		if !failed {
 			continue
 		}

@@ -428,6 +428,24 @@ func TestBadLinesAreToldOnceAcrossRuns(t *testing.T) {
 	}
 }
 
+func TestABadLineOfAStreamThatIsTriedAgainIsNotForgotten(t *testing.T) {
+	l := newListedJob(t)
+	_, err := l.AddList(t.Context(), NewLinkList(strings.NewReader("nonsense\n"), "stream"))
+	require.NoError(t, err)
+	require.Equal(t, 1, l.run(0).Failed)
+	n, err := l.RetryFailed()
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	l.mu.Lock()
+	require.NoError(t, l.compact())
+	l.mu.Unlock()
+	require.Equal(t, JobStats{Links: 1, Left: 1}, l.Stats())
+	l.Job = reopen(t, l.Job)
+	require.Equal(t, JobStats{Links: 1, Failed: 1, Untold: 1}, l.Stats())
+	require.Equal(t, 1, l.run(0).Failed)
+	require.Contains(t, failures(t, l.Job)[0].Reason, "not written down")
+}
+
 func TestABadLineThatIsBackFailsAgain(t *testing.T) {
 	for name, accept := range map[string]bool{"appended": false, "accepted": true} {
 		t.Run(name, func(t *testing.T) {

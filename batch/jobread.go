@@ -116,7 +116,7 @@ var errOtherLine = errors.New("the list was changed while the job runs")
 // alone.
 func (j *Job) link(index uint32) (l Link, name string, err error) {
 	e := j.state.entries.at(index)
-	if !e.byRef && e.at == 0 {
+	if e.isLost() {
 		return l, "", errNotKept
 	}
 	if !e.byRef {
