@@ -17,7 +17,7 @@ import (
 func drive(args []string) int {
 	drivers := map[string]func([]string) error{
 		"library": driveLibrary, "stat": driveStat, "nothing": driveNothing,
-		"discard": driveDiscard, "splice": driveSplice,
+		"discard": driveDiscard, "splice": driveSplice, "bare": driveBare,
 	}
 	driver := drivers[args[0]]
 	if driver == nil {

@@ -19,6 +19,7 @@ func manyFiles() []scenario {
 				dlmBatch("dlm batch", "-j", "16", "--sync", "none"),
 				dlmBatch("dlm batch --per-host 0", "-j", "16", "--per-host", "0", "--sync", "none").against(),
 				tool("curl -Z", "curl", "-sSf -Z --parallel-max 16 -K LIST").listing(curlLines),
+				driver("*limit: the same system calls*", "bare DIR LIST").listing(urlLine),
 			},
 		},
 		{
