@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,24 +26,7 @@ func driveBare(args []string) error {
 	if err != nil {
 		return err
 	}
-	const workers = 16
-	work := make(chan string, len(urls))
-	for _, u := range urls {
-		work <- u
-	}
-	close(work)
-	failed := make(chan error, workers)
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			if err := b.fetchAll(work); err != nil {
-				failed <- err
-			}
-		})
-	}
-	wg.Wait()
-	close(failed)
-	return <-failed
+	return share(urls, 16, b.work)
 }
 
 // bare are the open folders of a cache, and the file that notes what is in it.
@@ -74,8 +57,8 @@ func newBare(dir string) (*bare, error) {
 	return b, err
 }
 
-// fetchAll is one worker.
-func (b *bare) fetchAll(work <-chan string) error {
+// work is one worker.
+func (b *bare) work(work <-chan string) error {
 	var c net.Conn
 	var r *bufio.Reader
 	buf := make([]byte, 64*kib)
@@ -101,18 +84,18 @@ func (b *bare) fetchAll(work <-chan string) error {
 // fetch fetches one file.
 func (b *bare) fetch(c net.Conn, r *bufio.Reader, u *url.URL, buf []byte) (err error) {
 	name := filepath.Base(u.Path)
-	b.look(name)
+	if err := b.look(name); err != nil {
+		return err
+	}
 	file, err := unix.Openat(b.partials, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o666)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(file)
 	var st unix.Stat_t
-	if err := unix.Flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := errors.Join(unix.Flock(file, unix.LOCK_EX|unix.LOCK_NB), unix.Fstat(file, &st), b.look(name)); err != nil {
 		return err
 	}
-	_ = unix.Fstat(file, &st)
-	b.look(name)
 	if err := peek(c); err != nil {
 		return err
 	}
@@ -140,31 +123,47 @@ func peek(c net.Conn) error {
 	if err != nil {
 		return err
 	}
-	return raw.Control(func(fd uintptr) {
-		_, _, _ = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	var came error
+	err = raw.Control(func(fd uintptr) {
+		_, _, came = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	})
+	if err == nil && came != unix.EAGAIN {
+		err = errors.New("something came unasked, or the connection has ended")
+	}
+	return err
 }
 
-// look looks for a file, and whether the folder that it is not in was removed.
-func (b *bare) look(name string) {
+// look looks for a file that is not there, and whether the folder was removed.
+func (b *bare) look(name string) error {
 	var st unix.Stat_t
-	_ = unix.Fstatat(b.folder, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	_ = unix.Fstat(b.folder, &st)
+	switch err := unix.Fstatat(b.folder, name, &st, unix.AT_SYMLINK_NOFOLLOW); err {
+	case nil:
+		return os.ErrExist
+	case unix.ENOENT:
+		return unix.Fstat(b.folder, &st)
+	default:
+		return err
+	}
 }
 
 // land seals the file, closes a copy of it, gives it its name and notes it.
 func (b *bare) land(file int, name string) error {
 	var st unix.Stat_t
-	_ = unix.Fstat(file, &st)
+	if err := unix.Fstat(file, &st); err != nil {
+		return err
+	}
 	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, st.Mtim}
 	if err := unix.UtimesNanoAt(b.partials, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
-	if copied, err := unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, 0); err == nil {
-		unix.Close(copied)
+	copied, err := unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
 	}
-	_ = unix.Fstat(file, &st)
-	_ = unix.Fstatat(b.home, bareFolder, &st, unix.AT_SYMLINK_NOFOLLOW)
+	err = errors.Join(unix.Close(copied), unix.Fstat(file, &st), unix.Fstatat(b.home, bareFolder, &st, unix.AT_SYMLINK_NOFOLLOW))
+	if err != nil {
+		return err
+	}
 	if err := unix.Renameat(b.partials, name, b.folder, name); err != nil {
 		return err
 	}

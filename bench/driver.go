@@ -61,32 +61,36 @@ func driveLibrary(args []string) error {
 	return m.Close()
 }
 
-// fetchAll returns the first error; the others find no more work then.
 func fetchAll(m *dlmanager.DownloadManager, urls []string, parallel int) error {
+	return share(urls, parallel, func(work <-chan string) error {
+		for u := range work {
+			if err := m.Download(u, u[strings.LastIndexByte(u, '/')+1:]).Wait(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// share has so many workers share the URLs, and returns the first error of one.
+func share(urls []string, workers int, worker func(work <-chan string) error) error {
 	work := make(chan string, len(urls))
 	for _, u := range urls {
 		work <- u
 	}
 	close(work)
-	failed := make(chan error, parallel)
+	failed := make(chan error, workers)
 	var wg sync.WaitGroup
-	for range parallel {
+	for range workers {
 		wg.Go(func() {
-			for u := range work {
-				if err := m.Download(u, u[strings.LastIndexByte(u, '/')+1:]).Wait(); err != nil {
-					failed <- err
-					return
-				}
+			if err := worker(work); err != nil {
+				failed <- err
 			}
 		})
 	}
 	wg.Wait()
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return nil
-	}
+	close(failed)
+	return <-failed
 }
 
 func readLines(path string) ([]string, error) {
