@@ -2,9 +2,7 @@ package fs
 
 import (
 	"errors"
-	"os"
 
-	"github.com/spf13/afero"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,20 +10,18 @@ import (
 // that is too full says so before anything is fetched, and ext4 takes a third
 // less time for the writes. In memory there is nothing to gain: tmpfs would clear
 // every page first, so it is left to grow, which is errors.ErrUnsupported.
-func allocate(f afero.File, size int64) error {
-	file, ok := f.(*os.File)
-	if !ok {
+func allocate(f handle, size int64) (err error) {
+	done, failed := withFD(f, func(fd int) error {
+		err = allocateFD(fd, size) // which may give up with EINTR
+		return nil
+	})
+	if !done {
 		return errors.ErrUnsupported
 	}
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
+	if failed != nil {
+		return failed
 	}
-	var result error
-	if err := conn.Control(func(fd uintptr) { result = allocateFD(int(fd), size) }); err != nil {
-		return err
-	}
-	return result
+	return err
 }
 
 func allocateFD(fd int, size int64) error {

@@ -2,10 +2,6 @@
 
 package fs
 
-import (
-	"errors"
+import "errors"
 
-	"github.com/spf13/afero"
-)
-
-func allocate(afero.File, int64) error { return errors.ErrUnsupported }
+func allocate(handle, int64) error { return errors.ErrUnsupported }

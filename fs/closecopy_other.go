@@ -2,10 +2,8 @@
 
 package fs
 
-import "github.com/spf13/afero"
-
 // sharesDescriptor says that a file can be renamed while it is open, so that one
 // descriptor can write it and hold its lock.
 const sharesDescriptor = false
 
-func closeCopy(afero.File) error { return nil }
+func closeCopy(handle) error { return nil }

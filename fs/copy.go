@@ -68,7 +68,7 @@ func (p *Partial) fill(ctx context.Context, src io.ReaderAt) error {
 }
 
 // osFiles returns both as files of the operating system, if they are.
-func osFiles(src io.ReaderAt, dst afero.File) (from, to *os.File) {
+func osFiles(src io.ReaderAt, dst handle) (from, to *os.File) {
 	from, ok := src.(*os.File)
 	to, same := dst.(*os.File)
 	if !ok || !same {

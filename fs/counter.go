@@ -32,7 +32,7 @@ type counter struct {
 	fsys afero.Fs
 	id   uint64
 
-	seen   sync.Mutex // guards latest, for moments
+	seen   sync.Mutex // guards latest, for moments; who changes it has mu as well
 	latest Usage      // as the count was seen last
 
 	mu      sync.Mutex // guards all below, also while the file is at work on: for microseconds, or lockTries
@@ -117,14 +117,14 @@ func (c *counter) updateAhead(fn func(*ledger) (ahead int64, changed bool)) {
 	l := c.load()
 	ahead, changed := fn(&l)
 	if !changed && !c.owed {
-		c.publish(l)
+		c.publish(&l)
 		return
 	}
 	l.changes++
 	if err := c.store(&l, ahead); err != nil {
 		c.late.files, c.late.bytes, c.late.limits = l.files-c.last.files, l.bytes-c.last.bytes, l.limits-c.last.limits
 	}
-	c.publish(l)
+	c.publish(&l)
 }
 
 // aside changes what is known of the ledger, which cannot be had.
@@ -139,7 +139,7 @@ func (c *counter) aside(fn func(*ledger) (int64, bool)) {
 	c.late.files += l.files - c.last.files
 	c.late.bytes += l.bytes - c.last.bytes
 	c.late.limits += l.limits - c.last.limits
-	c.publish(l)
+	c.publish(&l)
 }
 
 // read only looks.
@@ -150,7 +150,8 @@ func (c *counter) read() {
 		return
 	}
 	defer c.unlock()
-	c.publish(c.load())
+	l := c.load()
+	c.publish(&l)
 }
 
 // load reads the ledger under the lock and brings it up to date with what is
@@ -256,10 +257,9 @@ func (c *counter) quick(ch Change) bool {
 	c.mine = mine
 	c.late.files += ch.Files
 	c.late.bytes += ch.Bytes
-	l := c.last
-	l.put(mine)
-	c.add(&l, ch.Files, ch.Bytes)
-	c.publish(l)
+	c.last.put(mine)
+	c.add(&c.last, ch.Files, ch.Bytes)
+	c.publish(&c.last)
 	return true
 }
 
@@ -285,8 +285,8 @@ func (c *counter) settleSoon() {
 }
 
 // publish makes the ledger what was seen last.
-func (c *counter) publish(l ledger) {
-	c.last = l
+func (c *counter) publish(l *ledger) {
+	c.last = *l
 	u := l.usage()
 	u.Mine, u.MyHuge, u.Others = c.mine.reserved+c.mine.huge, c.mine.huge, l.added-c.added
 	c.seen.Lock()

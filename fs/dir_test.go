@@ -302,3 +302,54 @@ func TestTwinsAreFound(t *testing.T) {
 		}
 	})
 }
+
+// What is known of the folders on the way to a file holds as long as they are there.
+func TestTwinsAreFoundWhenAFolderHasGone(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		d := openDir(t, base, path)
+		there := func(name string) {
+			t.Helper()
+			land(t, d, name, "x")
+			require.NoError(t, d.Record(Entry{Name: name}))
+		}
+		requireTwin := func(want, name string) {
+			t.Helper()
+			twin, _, err := d.Twin(t.Context(), name)
+			require.NoError(t, err)
+			require.Equal(t, want, twin)
+		}
+		there("A/B/first")
+		there("A/B/other")
+		for range 2 {
+			requireTwin("", "A/B/new")
+			requireTwin("A/B/first", "A/B/FIRST")
+		}
+		require.NoError(t, d.Remove("A/B/first"))
+		require.NoError(t, d.Remove("A/B/other"))
+		d.removeEmpty("A/B")
+		d.removeEmpty("A")
+		there("a/B/new")
+		requireTwin("a/B/new", "A/B/new")
+		requireTwin("", "a/B/new")
+	})
+}
+
+// A folder that could not be listed may have gone when it is asked for the next time.
+func TestTwinsAreFoundWhenAFolderCouldNotBeListed(t *testing.T) {
+	eachFs(t, func(t *testing.T, base afero.Fs, path string) {
+		d := openDir(t, base, path)
+		land(t, d, "A/B/first", "x")
+		twin, _, err := d.Twin(t.Context(), "A/new")
+		require.NoError(t, err)
+		require.Empty(t, twin)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _, err = d.Twin(ctx, "A/B/new")
+		require.ErrorIs(t, err, context.Canceled)
+		require.NoError(t, d.fsys.Rename("A/B", "A/b")) // by another process
+		land(t, d, "A/b/new", "x")
+		twin, _, err = d.Twin(t.Context(), "A/B/new")
+		require.NoError(t, err)
+		require.Equal(t, "A/b/new", twin)
+	})
+}

@@ -65,9 +65,12 @@ const (
 	removed = 2 // a name whose file was removed
 )
 
-func (e Entry) encode() []byte {
-	texts := len(e.Name) + len(e.URL) + len(e.ETag) + len(e.LastModified) + len(e.Digests) + len(e.Unsynced)
-	b := make([]byte, 0, 112+texts) // 54 bytes always, and of lengths and numbers as many at most
+// usualEntry is what most entries take, in bytes: 54 always, and of lengths and numbers
+// as many at most; the rest is for texts.
+const usualEntry = 512
+
+// encode appends the entry to b.
+func (e Entry) encode(b []byte) []byte {
 	b = append(b, landed)
 	b = appendText(b, e.Name)
 	b = append(b, e.Identity[:]...)
@@ -239,7 +242,8 @@ func (e *entries) append(payload []byte) error {
 // Record remembers the entry of a file that has just got its name.
 func (d *Dir) Record(e Entry) error {
 	d.twins.add(e.Name)
-	return d.entries.append(e.encode())
+	var room [usualEntry]byte
+	return d.entries.append(e.encode(room[:0]))
 }
 
 // forget records that the file called name is gone.

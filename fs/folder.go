@@ -20,6 +20,7 @@ type openFolder struct {
 	mu   sync.RWMutex // guards all below, and keeps them open while they are used
 	self *os.Root     // nil: not open
 	dir  *os.File     // self
+	sure bool         // to close a file in it cannot fail
 }
 
 // has reports whether the name is that of a file directly in the folder.
@@ -27,8 +28,8 @@ func (f *openFolder) has(name string) (base string, ok bool) {
 	if f == nil {
 		return "", false
 	}
-	base, ok = strings.CutPrefix(name, f.name+"/")
-	return base, ok && base != "" && base != "." && base != ".." && !strings.ContainsAny(base, `/\`)
+	folder, base := cutBase(name)
+	return base, folder == f.name && base != "" && base != "." && base != ".." && strings.IndexByte(base, '\\') < 0
 }
 
 // with calls fn while the folder is open. It is opened anew after fn has found
@@ -68,7 +69,7 @@ func (f *openFolder) open() error {
 	if err != nil {
 		return errors.Join(err, self.Close())
 	}
-	f.self, f.dir = self, dir
+	f.self, f.dir, f.sure = self, dir, isSureToClose(dir)
 	return nil
 }
 
@@ -109,6 +110,14 @@ func (f *openFolder) openFile(name, base string, flag int, perm os.FileMode) (fi
 	return file, err
 }
 
+func (f *openFolder) createFile(name, base string, perm os.FileMode) (file handle, err error) {
+	err = f.with(func() error {
+		file, err = f.createIn(name, base, perm)
+		return err
+	})
+	return file, err
+}
+
 func (f *openFolder) lstat(base string) (fi os.FileInfo, err error) {
 	err = f.with(func() error {
 		fi, err = f.self.Lstat(base)
@@ -130,7 +139,8 @@ func (f *openFolder) chtimes(base string, atime, mtime time.Time) error {
 	})
 }
 
-// renameOut gives a file a name below the root, outside the folder.
-func (f *openFolder) renameOut(base, to string) error {
-	return f.with(func() error { return f.renameTo(base, to) })
+// renameOut gives a file a name below the root, outside the folder: in the folder that
+// has its name, or had it since a time.
+func (f *openFolder) renameOut(base, to string, since time.Time) error {
+	return f.with(func() error { return f.renameTo(base, to, since) })
 }

@@ -16,7 +16,7 @@ func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
 	return f.self.Chtimes(base, atime, mtime)
 }
 
-func (f *openFolder) renameTo(base, to string) error {
+func (f *openFolder) renameTo(base, to string, _ time.Time) error {
 	return f.root.Rename(filepath.FromSlash(f.name+"/"+base), filepath.FromSlash(to))
 }
 

@@ -16,15 +16,22 @@ import (
 // for os.Root to guard against; that would set up each file for polling, at five
 // system calls more.
 func (f *openFolder) openIn(name, base string, flag int, perm os.FileMode) (*os.File, error) {
-	var fd int
-	err := at(f.dir, func(dir int) (err error) {
+	fd, err := f.openFD(name, base, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func (f *openFolder) openFD(name, base string, flag int, perm os.FileMode) (fd int, err error) {
+	err = at(f.dir, func(dir int) (err error) {
 		fd, err = unix.Openat(dir, base, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
 		return err
 	})
 	if err != nil {
-		return nil, &os.PathError{Op: "openat", Path: name, Err: err}
+		return -1, &os.PathError{Op: "openat", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return fd, nil
 }
 
 func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
@@ -38,10 +45,10 @@ func (f *openFolder) setTimes(base string, atime, mtime time.Time) error {
 	return nil
 }
 
-func (f *openFolder) renameTo(base, to string) error {
+func (f *openFolder) renameTo(base, to string, since time.Time) error {
 	done, err := false, error(nil)
 	if folder, name, ok := split(to); ok {
-		done, err = f.home.inNow(folder, func(fd int) error {
+		done, err = f.home.inSince(folder, since, func(fd int) error {
 			return at(f.dir, func(dir int) error { return unix.Renameat(dir, base, fd, name) })
 		})
 	}
@@ -54,9 +61,10 @@ func (f *openFolder) renameTo(base, to string) error {
 	return nil
 }
 
-// inNow is in for what must not get into a folder that has moved out of the root.
-func (h *homeFolder) inNow(folder string, fn func(fd int) error) (done bool, err error) {
-	return h.reach(folder, true, fn)
+// inSince is in for what must not get into a folder that had moved out of the root
+// before a time.
+func (h *homeFolder) inSince(folder string, since time.Time, fn func(fd int) error) (done bool, err error) {
+	return h.reach(folder, since, fn)
 }
 
 // split splits a name into its folder, as for in, and the last part. It is not done

@@ -3,6 +3,7 @@ package fs
 import (
 	"os"
 	"sync"
+	"time"
 )
 
 // homeFolder is the folder of a root itself, kept open from the first look on, so
@@ -31,10 +32,10 @@ func (h *homeFolder) open() {
 // os.Root reaches it, or did a moment ago. It is not done where there is no way that is
 // quicker.
 func (h *homeFolder) in(folder string, fn func(fd int) error) (done bool, err error) {
-	return h.reach(folder, false, fn)
+	return h.reach(folder, time.Time{}, fn)
 }
 
-func (h *homeFolder) reach(folder string, now bool, fn func(fd int) error) (done bool, err error) {
+func (h *homeFolder) reach(folder string, since time.Time, fn func(fd int) error) (done bool, err error) {
 	if h == nil {
 		return false, nil
 	}
@@ -46,8 +47,8 @@ func (h *homeFolder) reach(folder string, now bool, fn func(fd int) error) (done
 		return false, nil
 	case folder == "":
 		return inOpen(h.dir, fn)
-	case now:
-		return h.sub.inNow(h.dir, folder, fn)
+	case !since.IsZero():
+		return h.sub.inSince(h.dir, folder, since, fn)
 	}
 	return h.sub.in(h.dir, folder, fn)
 }

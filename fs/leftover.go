@@ -86,8 +86,7 @@ func isOfOwn(name string) bool {
 }
 
 func (d *Dir) leftover(name string) *Partial {
-	base := strings.TrimSuffix(name, partialSuffix)
-	return &Partial{fsys: d.fsys, temp: name, note: &note{fsys: d.fsys, name: base + noteSuffix}}
+	return &Partial{fsys: d.fsys, temp: name, note: &note{fsys: d.fsys, partial: name}}
 }
 
 // Leftovers calls kept for each partial file that can be gone on with, and removes

@@ -2,8 +2,6 @@ package fs
 
 import (
 	"errors"
-	"os"
-	"runtime"
 
 	"github.com/spf13/afero"
 )
@@ -22,20 +20,21 @@ var errNoLocks = errors.New("file locks are not supported here")
 //
 // It locks a descriptor that was opened through the rooted directory. A lock
 // library that opens by path would step around the root.
-func tryLock(f afero.File) (bool, error) { return tryLockFile(f, false) }
+func tryLock(f handle) (bool, error) { return tryLockFile(f, false) }
 
 // tryLockShared is tryLock for a lock that others may have at the same time. It
 // is on the open file as well: a copy of its descriptor, in a child process say,
 // keeps it.
-func tryLockShared(f afero.File) (bool, error) { return tryLockFile(f, true) }
+func tryLockShared(f handle) (bool, error) { return tryLockFile(f, true) }
 
-func tryLockFile(f afero.File, shared bool) (bool, error) {
-	osf, ok := f.(*os.File)
-	if !ok {
+func tryLockFile(f handle, shared bool) (locked bool, err error) {
+	done, err := withFD(f, func(fd int) (err error) {
+		locked, err = tryLockFD(uintptr(fd), shared)
+		return err
+	})
+	if !done {
 		return false, errNoLocks
 	}
-	locked, err := tryLockFD(osf.Fd(), shared) // whoever has it keeps it open
-	runtime.KeepAlive(osf)
 	return locked, err
 }
 

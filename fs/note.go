@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/afero"
 )
@@ -21,11 +22,14 @@ const maxNote = 256 << 10
 //
 // Who writes it holds the partial file's lock. A nil note cannot be written.
 type note struct {
-	fsys afero.Fs
-	name string
-	file afero.File // nil until it is first written
-	size int        // of what was written
+	fsys    afero.Fs
+	partial string     // the name of the file beside it
+	file    afero.File // nil until it is first written
+	size    int        // of what was written
 }
+
+// name is put together when it is needed: most files are too small for a note.
+func (n *note) name() string { return strings.TrimSuffix(n.partial, partialSuffix) + noteSuffix }
 
 // read returns what is noted, without its padding; nil if nothing is, or if what
 // lies there is no note of ours.
@@ -33,11 +37,12 @@ func (n *note) read() []byte {
 	if n == nil {
 		return nil
 	}
-	fi, err := Lstat(n.fsys, n.name)
+	name := n.name()
+	fi, err := Lstat(n.fsys, name)
 	if err != nil || !isPlain(fi) || fi.Size() > maxNote {
 		return nil
 	}
-	f, err := n.fsys.OpenFile(n.name, os.O_RDONLY|nonblock, 0)
+	f, err := n.fsys.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil
 	}
@@ -70,9 +75,10 @@ func (n *note) write(text []byte) error {
 // open opens the note that is there, to be overwritten, or makes a new one. What
 // is not ours to write is removed.
 func (n *note) open() error {
-	if fi, err := Lstat(n.fsys, n.name); err == nil {
+	name := n.name()
+	if fi, err := Lstat(n.fsys, name); err == nil {
 		if isOurs(fi) && fi.Size() <= maxNote {
-			f, err := n.fsys.OpenFile(n.name, os.O_WRONLY, 0)
+			f, err := n.fsys.OpenFile(name, os.O_WRONLY, 0)
 			if err != nil {
 				return err
 			}
@@ -82,11 +88,11 @@ func (n *note) open() error {
 			}
 			_ = f.Close() // nothing was written
 		}
-		if err := n.fsys.Remove(n.name); err != nil {
+		if err := n.fsys.Remove(name); err != nil {
 			return err
 		}
 	}
-	f, err := n.fsys.OpenFile(n.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := n.fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
@@ -111,7 +117,7 @@ func (n *note) drop() error {
 		return nil
 	}
 	_ = n.close() // what it says does not count any more
-	err := Remove(n.fsys, n.name)
+	err := Remove(n.fsys, n.name())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

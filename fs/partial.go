@@ -44,10 +44,12 @@ type Partial struct {
 	fsys        afero.Fs
 	temp, final string
 	perm        os.FileMode
-	file        afero.File // for writing; nil once closed
-	lock        afero.File // the descriptor that holds the lock; nil without locks
-	both        bool       // file and lock are one
-	note        *note      // nil: none can be kept
+	began       time.Time // to make it or take it over
+	file        handle    // for writing; nil once closed
+	lock        handle    // the descriptor that holds the lock; nil without locks
+	both        bool      // file and lock are one
+	note        *note     // beside; nil: none can be kept
+	beside      note
 	adopted     bool       // it was there
 	replaces    bool       // final may be a file of the cache that somebody is evicting
 	replaced    *Info      // what was there; see Replaced
@@ -67,11 +69,7 @@ var errLost = errors.New("partial file removed before it was locked")
 // (execve(2)).
 func (p *Partial) create() error {
 	p.both = sharesDescriptor && p.perm&0o111 == 0
-	flag := os.O_RDONLY
-	if p.both {
-		flag = os.O_RDWR
-	}
-	lock, err := p.fsys.OpenFile(p.temp, flag|os.O_CREATE|os.O_EXCL, p.perm|0o600)
+	lock, err := p.open()
 	if err != nil {
 		return err
 	}
@@ -95,6 +93,18 @@ func (p *Partial) create() error {
 	}
 	p.unlock()
 	return err
+}
+
+// open makes the file, and opens it for the lock at least.
+func (p *Partial) open() (handle, error) {
+	own, ok := p.fsys.(rootFs)
+	switch {
+	case !p.both:
+		return p.fsys.OpenFile(p.temp, os.O_RDONLY|os.O_CREATE|os.O_EXCL, p.perm|0o600)
+	case ok:
+		return own.create(p.temp, p.perm|0o600)
+	}
+	return p.fsys.OpenFile(p.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, p.perm|0o600)
 }
 
 func (p *Partial) openForWriting() (err error) {
@@ -175,7 +185,7 @@ func (p *Partial) remove() error {
 }
 
 // isAt reports whether the open file is the one that has the name.
-func isAt(fsys afero.Fs, name string, f afero.File) bool {
+func isAt(fsys afero.Fs, name string, f handle) bool {
 	there, err := Lstat(fsys, name)
 	if err != nil {
 		return false

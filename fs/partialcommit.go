@@ -60,7 +60,7 @@ func (p *Partial) LeaseOnCommit() { p.leases = true }
 
 // TakeLease returns the lease on the committed file, nil if there is none.
 func (p *Partial) TakeLease() afero.File {
-	f := p.lock
+	f, _ := p.lock.(afero.File) // what has become a lease is one
 	p.lock = nil
 	return f
 }
@@ -88,7 +88,7 @@ func (p *Partial) share() bool {
 }
 
 // isSame reports whether both are open on one file.
-func isSame(a, b afero.File) bool {
+func isSame(a, b handle) bool {
 	fa, err := a.Stat()
 	if err != nil {
 		return false
@@ -130,7 +130,7 @@ func (p *Partial) rename() error {
 		p.replaced = Present(p.fsys, p.final)
 	}
 	for range maxCreateTries {
-		err := retryBusy(func() error { return p.fsys.Rename(p.temp, p.final) })
+		err := retryBusy(p.renameOnce)
 		if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -142,6 +142,15 @@ func (p *Partial) rename() error {
 		}
 	}
 	return fmt.Errorf("rename to %s: somebody removes its folder again and again", p.final)
+}
+
+// renameOnce renames the file into the folder that has its name, or had it since the
+// partial file was made: as if that had been a moment ago.
+func (p *Partial) renameOnce() error {
+	if root, ok := p.fsys.(rootFs); ok {
+		return root.renameSince(p.temp, p.final, p.began)
+	}
+	return p.fsys.Rename(p.temp, p.final)
 }
 
 // keepEvictorsOff waits until nobody is evicting the file that is to be replaced,

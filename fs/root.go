@@ -50,6 +50,15 @@ func (r rootFs) OpenFile(name string, flag int, perm os.FileMode) (afero.File, e
 	return file(r.root.OpenFile(filepath.FromSlash(name), flag, perm))
 }
 
+// create is OpenFile for a new file that is written and read, and that only this package
+// gets.
+func (r rootFs) create(name string, perm os.FileMode) (handle, error) {
+	if base, ok := r.partials.has(name); ok {
+		return r.partials.createFile(name, base, perm)
+	}
+	return r.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+}
+
 func (r rootFs) Mkdir(name string, perm os.FileMode) error {
 	return r.root.Mkdir(filepath.FromSlash(name), perm)
 }
@@ -67,9 +76,12 @@ func (r rootFs) Remove(name string) error {
 
 func (r rootFs) RemoveAll(name string) error { return r.root.RemoveAll(filepath.FromSlash(name)) }
 
-func (r rootFs) Rename(from, to string) error {
+func (r rootFs) Rename(from, to string) error { return r.renameSince(from, to, time.Now()) }
+
+// renameSince is Rename into the folder that has its name, or had it since a time.
+func (r rootFs) renameSince(from, to string, since time.Time) error {
 	if base, ok := r.partials.has(from); ok {
-		return r.partials.renameOut(base, to)
+		return r.partials.renameOut(base, to, since)
 	}
 	return r.root.Rename(filepath.FromSlash(from), filepath.FromSlash(to))
 }

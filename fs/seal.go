@@ -57,7 +57,11 @@ func (d *Dir) holds(info Info) bool {
 // without.
 func (p *Partial) Seal(d *Dir, mode SyncMode, size int64, written time.Time) (time.Time, error) {
 	at := sealed(written, size, d.State(mode))
-	if p.fsys.Chtimes(p.temp, written, at) != nil {
+	done, err := setOpenTimes(p.file, written, at)
+	if !done {
+		err = p.fsys.Chtimes(p.temp, written, at)
+	}
+	if err != nil {
 		return written, nil
 	}
 	if d.fineTimes.Load() {

@@ -91,15 +91,14 @@ func (s Spot) makeFolder() error {
 func (s Spot) partial(stem string, perm os.FileMode) *Partial {
 	p := &Partial{
 		fsys: s.fsys, temp: s.at(stem, partialSuffix), final: s.final,
-		perm: perm & os.ModePerm, replaces: s.home != "",
+		perm: perm & os.ModePerm, began: time.Now(), replaces: s.home != "",
 	}
 	if stem == s.stem {
-		p.note = &note{fsys: s.fsys, name: s.noteName()}
+		p.beside = note{fsys: s.fsys, partial: p.temp}
+		p.note = &p.beside
 	}
 	return p
 }
-
-func (s Spot) noteName() string { return s.at(s.stem, noteSuffix) }
 
 // at returns the path of what lies there.
 func (s Spot) at(stem, suffix string) string {
@@ -119,10 +118,11 @@ type Pulse struct {
 // Pulse returns the signs of life of the partial file's holder.
 func (s Spot) Pulse() Pulse {
 	var p Pulse
-	if fi, err := Lstat(s.fsys, s.at(s.stem, partialSuffix)); err == nil {
+	temp := s.at(s.stem, partialSuffix)
+	if fi, err := Lstat(s.fsys, temp); err == nil {
 		p.Written = fi.ModTime()
 	}
-	n := note{fsys: s.fsys, name: s.noteName()}
+	n := note{fsys: s.fsys, partial: temp}
 	p.Note = string(n.read())
 	return p
 }

@@ -11,4 +11,4 @@ func statIn(fsys afero.Fs, _ afero.File, name string) (Info, error) { return loo
 func (*homeFolder) stat(string) (Info, bool, error) { return Info{}, false, nil }
 
 // statOpen describes an open file.
-func statOpen(f afero.File) (Info, error) { return statFile(f) }
+func statOpen(f handle) (Info, error) { return statFile(f) }

@@ -31,14 +31,14 @@ func statAt(dir *os.File, base, name string) (Info, error) {
 }
 
 // statOpen describes an open file, without the memory that os.File.Stat takes.
-func statOpen(f afero.File) (Info, error) {
-	file, ok := f.(*os.File)
-	if !ok {
+func statOpen(f handle) (Info, error) {
+	var st unix.Stat_t
+	done, err := withFD(f, func(fd int) error { return unix.Fstat(fd, &st) })
+	if !done {
 		return statFile(f)
 	}
-	var st unix.Stat_t
-	if err := at(file, func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
-		return Info{}, &os.PathError{Op: "fstat", Path: file.Name(), Err: err}
+	if err != nil {
+		return Info{}, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
 	}
 	return infoFrom(&st), nil
 }

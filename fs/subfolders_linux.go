@@ -31,6 +31,7 @@ type subfolder struct {
 	dir      *os.File     // for nothing but its path (O_PATH)
 	since    time.Time    // from before it was opened
 	dev, ino uint64       // which it is
+	seen     atomic.Int64 // under its name, so many nanoseconds after since
 	users    atomic.Int32 // who uses dir, and who keeps it; the last one closes it
 }
 
@@ -44,9 +45,9 @@ func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done
 	return s.inNew(home, name, fn)
 }
 
-// inNow is in for the folder that has the name now.
-func (s *subfolders) inNow(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
-	if done, err := s.inKept(name, fn, func(f *subfolder) bool { return f.isAt(home, name) }); done {
+// inSince is in for the folder that has the name, or had it since a time.
+func (s *subfolders) inSince(home *os.File, name string, since time.Time, fn func(fd int) error) (done bool, err error) {
+	if done, err := s.inKept(name, fn, func(f *subfolder) bool { return f.wasAt(home, name, since) }); done {
 		return true, err
 	}
 	return s.inNew(home, name, fn)
@@ -110,6 +111,20 @@ func (f *subfolder) release() {
 	if f.users.Add(-1) == 0 {
 		_ = f.dir.Close() // nothing was written
 	}
+}
+
+// wasAt reports whether the name leads to the folder, or did since a time: a look for
+// one file counts for all that are on their way then.
+func (f *subfolder) wasAt(home *os.File, name string, since time.Time) bool {
+	if since.Sub(f.since) <= time.Duration(f.seen.Load()) {
+		return true
+	}
+	now := time.Since(f.since)
+	at := f.isAt(home, name)
+	if at {
+		f.seen.Store(int64(now))
+	}
+	return at
 }
 
 // isAt reports whether the name leads to the folder. Its number is nobody else's as long

@@ -208,6 +208,29 @@ func TestNothingLandsInAFolderThatWasMovedAway(t *testing.T) {
 	}
 }
 
+// A look at a folder counts for the files that were on their way then, and for no others.
+func TestAFolderIsLookedAtForAllThatAreOnTheirWay(t *testing.T) {
+	d := countedDir(t, t.TempDir())
+	s := subfoldersOf(t, d)
+	home := d.fsys.(rootFs).home.dir
+	require.NoError(t, os.MkdirAll(d.Path("a/b"), 0o777))
+	before := time.Now()
+	in := func(since time.Time) bool {
+		done, err := s.inSince(home, "a/b", since, func(int) error { return nil })
+		require.NoError(t, err)
+		return done
+	}
+	require.True(t, in(before))
+	f := s.kept["a/b"]
+	require.True(t, f.wasAt(home, "a/b", before), "it was opened since")
+	between := time.Now()
+	require.True(t, f.wasAt(home, "a/b", between))
+	require.NoError(t, os.Rename(d.Path("a"), d.Path("away")))
+	require.True(t, f.wasAt(home, "a/b", between), "it was looked at since")
+	require.False(t, f.wasAt(home, "a/b", time.Now()))
+	require.True(t, f.wasAt(home, "a/b", between), "that another one came too late changes nothing")
+}
+
 func TestAFolderIsNotKeptInPlaceOfOneThatWasOpenedLater(t *testing.T) {
 	s := &subfolders{}
 	defer s.close()

@@ -12,7 +12,9 @@ type subfolders struct{}
 
 func (*subfolders) in(*os.File, string, func(fd int) error) (bool, error) { return false, nil }
 
-func (*subfolders) inNow(*os.File, string, func(fd int) error) (bool, error) { return false, nil }
+func (*subfolders) inSince(*os.File, string, time.Time, func(fd int) error) (bool, error) {
+	return false, nil
+}
 
 func (*subfolders) close() {}
 

@@ -26,7 +26,7 @@ func infoOf(fi os.FileInfo) Info {
 	return info
 }
 
-func statFile(f afero.File) (Info, error) {
+func statFile(f handle) (Info, error) {
 	fi, err := f.Stat()
 	if err != nil {
 		return Info{}, err

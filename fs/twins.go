@@ -16,8 +16,12 @@ type twins struct {
 	dir  *Dir
 	seed maphash.Seed
 
-	mu      sync.Mutex                // guards folders
+	mu      sync.Mutex                // guards all below
 	folders map[string]map[uint64]int // how many names of a folder have a hash
+	// way is a folder whose own name and those of the folders on the way to it are known,
+	// and are nobody else's: the next file is most often in it, too. "": there is none.
+	way    string
+	losses int // counts what was forgotten
 }
 
 func newTwins(d *Dir) *twins {
@@ -56,22 +60,58 @@ func (d *Dir) Twin(ctx context.Context, name string) (twin string, found bool, e
 // isAlone reports whether nothing that is there has a name or a folder that may be
 // taken for that of name, which is the most usual. False: it may have.
 func (t *twins) isAlone(ctx context.Context, name string) (bool, error) {
-	for end := 0; end < len(name); end++ { // past a slash
-		if slash := strings.IndexByte(name[end:], '/'); slash >= 0 {
-			end += slash
-		} else {
-			end = len(name)
-		}
-		folder, base := cutBase(name[:end])
-		count, err := t.count(ctx, folder, Fold(base))
-		if err != nil || count == 0 {
-			return err == nil, err
-		}
-		if count > 1 || t.dir.caseless || !t.isThere(name[:end]) {
-			return false, nil
+	folder, _ := cutBase(name)
+	known, losses := t.isOnWay(folder)
+	for end := 0; end < len(folder) && !known; end++ { // past a slash
+		end += strings.IndexByte(name[end:], '/')
+		if found, err := t.look(ctx, name[:end]); found != itself || err != nil {
+			return found == nothing, err
 		}
 	}
-	return true, nil
+	found, err := t.look(ctx, name)
+	if !known && err == nil { // else the folder was not listed, and may be gone the next time
+		t.setWay(folder, losses)
+	}
+	return found != others && err == nil, err
+}
+
+// isOnWay reports whether the folder is that of the last file. losses is what setWay
+// wants to know.
+func (t *twins) isOnWay(folder string) (known bool, losses int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return folder == t.way || folder == ".", t.losses
+}
+
+// setWay is told that the folder can be the way, if nothing was forgotten since.
+func (t *twins) setWay(folder string, losses int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.losses == losses {
+		t.way = folder
+	}
+}
+
+// likeness is what is there of a name.
+type likeness int
+
+const (
+	nothing likeness = iota // nor of one that may be taken for it
+	itself                  // alone
+	others                  // maybe
+)
+
+// look looks for one part of a path, of which those before it are there.
+func (t *twins) look(ctx context.Context, name string) (likeness, error) {
+	folder, base := cutBase(name)
+	count, err := t.count(ctx, folder, Fold(base))
+	switch {
+	case err != nil || count == 0:
+		return nothing, err
+	case count > 1 || t.dir.caseless || !t.isThere(name):
+		return others, nil
+	}
+	return itself, nil
 }
 
 // cutBase returns the folder of a clean name, "." for that of all, and what it is called
@@ -154,6 +194,9 @@ func (t *twins) add(name string) {
 			hash := maphash.String(t.seed, Fold(base))
 			known[hash] = max(known[hash], 1)
 		}
+		if folder == t.way {
+			return
+		}
 		name = folder
 	}
 }
@@ -162,6 +205,8 @@ func (t *twins) add(name string) {
 func (t *twins) forget(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.way = ""
+	t.losses++
 	delete(t.folders, name)
 	folder, base := cutBase(name)
 	known := t.folders[folder]

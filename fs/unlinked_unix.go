@@ -3,10 +3,8 @@
 package fs
 
 import (
-	"os"
 	"syscall"
 
-	"github.com/spf13/afero"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,15 +12,15 @@ import (
 const nonblock = syscall.O_NONBLOCK
 
 // unlinked reports whether the open file has lost its last name.
-func unlinked(f afero.File) bool {
-	if file, ok := f.(*os.File); ok { // os.File.Stat would take memory
-		var st unix.Stat_t
-		return at(file, func(fd int) error { return unix.Fstat(fd, &st) }) != nil || st.Nlink == 0
+func unlinked(f handle) bool {
+	var st unix.Stat_t // os.File.Stat would take memory
+	if done, err := withFD(f, func(fd int) error { return unix.Fstat(fd, &st) }); done {
+		return err != nil || st.Nlink == 0
 	}
 	fi, err := f.Stat()
 	if err != nil {
 		return true
 	}
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && st.Nlink == 0
+	sys, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && sys.Nlink == 0
 }

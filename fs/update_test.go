@@ -106,7 +106,7 @@ func TestWhatAKilledUpdateHasLeftIsTakenOver(t *testing.T) {
 	require.NoError(t, err)
 	_, err = p.WriteAt([]byte("half of it"), 0)
 	require.NoError(t, err)
-	for _, f := range []afero.File{p.file, p.lock} { // as the system does when a process dies
+	for _, f := range []handle{p.file, p.lock} { // as the system does when a process dies
 		if err := f.Close(); !errors.Is(err, os.ErrClosed) { // they may be one
 			require.NoError(t, err)
 		}

@@ -78,7 +78,7 @@ func (c *counter) count(ch Change) (u Usage, done bool) {
 	defer c.mu.Unlock()
 	c.pace()
 	if c.quick(ch) {
-		return c.usage(), true
+		return c.latest, true
 	}
 	done = true
 	c.updateAhead(func(l *ledger) (ahead int64, changed bool) {
@@ -97,7 +97,7 @@ func (c *counter) count(ch Change) (u Usage, done bool) {
 		}
 		return ch.Ahead, true
 	})
-	return c.usage(), done
+	return c.latest, done
 }
 
 // sum adds without overflow.

@@ -2,10 +2,8 @@ package fs
 
 import (
 	"errors"
-	"os"
 	"time"
 
-	"github.com/spf13/afero"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,20 +19,14 @@ const (
 // goroutine has started has a copy of every descriptor until its exec is done,
 // which is a little later than syscall.ForkLock is given back. The kernel tells:
 // a read lease is given only on a file without writers (F_SETLEASE, fcntl(2)).
-func awaitNoWriter(f afero.File) {
-	file, ok := f.(*os.File)
-	if !ok {
-		return
-	}
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return
-	}
+func awaitNoWriter(f handle) {
 	for wait := firstWriterWait; wait < mostWriterWait; wait *= 2 {
-		_ = conn.Control(func(fd uintptr) {
-			if _, err = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK); err == nil {
-				_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)
+		_, err := withFD(f, func(fd int) error {
+			_, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK)
+			if err == nil {
+				_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK)
 			}
+			return err
 		})
 		if !errors.Is(err, unix.EAGAIN) { // there are none, or the file system has no leases
 			return

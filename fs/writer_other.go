@@ -2,8 +2,6 @@
 
 package fs
 
-import "github.com/spf13/afero"
-
 // awaitNoWriter is for systems that tell whether a file is open for writing, and
 // refuse to execute one that is.
-func awaitNoWriter(afero.File) {}
+func awaitNoWriter(handle) {}
