@@ -10,12 +10,22 @@ import (
 // body is the body of an answer. Its end is that of the exchange. It may be closed
 // while it is read.
 type body struct {
-	from io.ReadCloser
+	from io.Reader
 	conn *conn
 	ctx  context.Context
 
 	mu  sync.Mutex // guards err
 	err error      // how it ended; nil: it has not
+}
+
+// beginBody makes the body of an answer that has come over a connection one of these.
+func beginBody(resp *http.Response, c *conn, ctx context.Context) {
+	b, ok := resp.Body.(*body)
+	if !ok {
+		b = &body{from: resp.Body}
+		resp.Body = b
+	}
+	b.conn, b.ctx = c, ctx
 }
 
 // Read implements [io.Reader]. When the request's context has ended it returns the

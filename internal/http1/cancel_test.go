@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/ending"
 )
 
 var errEnough = errors.New("enough")
@@ -122,14 +124,17 @@ func TestACauseBeforeTheRequest(t *testing.T) {
 // What came before the end can be read, but the connection is closed.
 func TestACauseBeforeTheBodyIsRead(t *testing.T) {
 	s := serve(t, always(hello, stay))
-	tr := New(newBase())
-	ctx, cancel := context.WithCancel(t.Context())
-	resp, err := tr.RoundTrip(newGet(t, ctx, s.url))
-	require.NoError(t, err)
-	cancel()
-	_, _ = io.ReadAll(resp.Body)
-	require.Nil(t, tr.pool.take(s.url[len("http://"):]))
-	require.NoError(t, resp.Body.Close())
+	std, cancel := context.WithCancelCause(t.Context())
+	own := new(ending.Context)
+	for ctx, end := range map[context.Context]context.CancelCauseFunc{std: cancel, own: own.End} {
+		tr := New(newBase())
+		resp, err := tr.RoundTrip(newGet(t, ctx, s.url))
+		require.NoError(t, err)
+		end(errEnough)
+		_, _ = io.ReadAll(resp.Body)
+		require.Nil(t, tr.pool.take(s.url[len("http://"):]))
+		require.NoError(t, resp.Body.Close())
+	}
 }
 
 // Whoever ends the context when all has come has all.

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/dlmanager/dlmanager/internal/ending"
 )
 
 // maxHead is net/http's bound for the heads of an answer, in bytes, those of
@@ -37,15 +39,13 @@ type conn struct {
 
 	// Of the exchange:
 	head   []byte      // what is sent
-	stop   func() bool // ends the watch over its context
+	bond   ending.Bond // to its context
 	sent   bool        // something may have been sent
 	failed error       // of sending
 	keep   bool        // the answer does not end the connection
 	left   int64       // bytes that may be read
 
-	// Methods, made into functions once.
-	abort func()
-	offer func(fd uintptr) (over bool)
+	offer func(fd uintptr) (over bool) // sendIfQuiet, made into a function once
 }
 
 func newConn(tcp net.Conn, addr string, d *direct) *conn {
@@ -53,10 +53,13 @@ func newConn(tcp net.Conn, addr string, d *direct) *conn {
 	if s, ok := tcp.(syscall.Conn); ok {
 		c.raw, _ = s.SyscallConn() // without it, nothing would tell whether it is quiet
 	}
-	c.abort, c.offer = func() { _ = c.Close() }, c.sendIfQuiet
+	c.offer = c.sendIfQuiet
 	c.r = bufio.NewReaderSize(c, cmp.Or(d.base.ReadBufferSize, 4<<10)) // net/http's default
 	return c
 }
+
+// Ended closes the connection when the exchange's context ends. That waits for who reads.
+func (c *conn) Ended() { go func() { _ = c.Close() }() }
 
 // Read reads from the connection what the exchange may still read.
 func (c *conn) Read(p []byte) (int, error) {
@@ -72,7 +75,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // After an error the connection is closed.
 func (c *conn) exchange(req *http.Request, head []byte) (*http.Response, error) {
 	ctx := req.Context()
-	c.stop = context.AfterFunc(ctx, c.abort)
+	c.bond = ending.Tie(ctx, c)
 	c.head, c.sent, c.left = head, false, c.most
 	resp, err := c.ask(req)
 	c.head = nil
@@ -89,7 +92,7 @@ func (c *conn) exchange(req *http.Request, head []byte) (*http.Response, error) 
 		c.end(true)
 		return resp, nil
 	}
-	resp.Body = &body{from: resp.Body, conn: c, ctx: ctx}
+	beginBody(resp, c, ctx)
 	return resp, nil
 }
 
@@ -113,7 +116,7 @@ func (c *conn) ask(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	for {
-		resp, err := http.ReadResponse(c.r, req)
+		resp, err := readAnswer(c.r, req)
 		if err != nil {
 			if c.left <= 0 { // who reads a line takes its end for another failure
 				err = errTooLong
@@ -156,7 +159,8 @@ func (c *conn) sendIfQuiet(fd uintptr) (over bool) {
 // end keeps the connection if the answer is read, and nothing came behind it;
 // else it closes it.
 func (c *conn) end(read bool) {
-	live := c.stop() // else it is being closed
+	live := c.bond.Untie(c) // else it is being closed
+	c.bond = ending.Bond{}  // a connection that is kept keeps nothing of the exchange
 	if live && read && c.keep && c.raw != nil && c.r.Buffered() == 0 {
 		c.used = true
 		if c.pool.put(c) {

@@ -7,10 +7,12 @@ import (
 )
 
 // writeHead writes what [http.Request.Write] writes of a request that is ours, which
-// takes less than half the time. What is out of the ordinary is left to that.
-func writeHead(w *bytes.Buffer, req *http.Request) error {
+// takes less than half the time. What is out of the ordinary is left to that. ordinary
+// is what [isOrdinary] says.
+func writeHead(w *bytes.Buffer, req *http.Request, ordinary bool) error {
 	target, agent := req.URL.RequestURI(), req.Header["User-Agent"]
-	if !isPlainHost(req.Host) || !isPrintable(target) || len(agent) != 1 || !isPrintable(agent[0]) || req.ContentLength != 0 {
+	isPlain := ordinary || len(agent) == 1 && isPrintable(agent[0])
+	if !isPlain || !isPlainHost(req.Host) || !isPrintable(target) || req.ContentLength != 0 {
 		return req.Write(w)
 	}
 	for _, s := range [...]string{"GET ", target, " HTTP/1.1\r\nHost: ", req.Host, "\r\n"} {
@@ -21,9 +23,25 @@ func writeHead(w *bytes.Buffer, req *http.Request) error {
 		w.WriteString(agent[0])
 		w.WriteString("\r\n")
 	}
+	if ordinary {
+		w.WriteString("Accept-Encoding: ")
+		w.WriteString(req.Header["Accept-Encoding"][0])
+		w.WriteString("\r\n\r\n")
+		return nil
+	}
 	err := req.Header.WriteSubset(w, notRepeated)
 	w.WriteString("\r\n")
 	return err
+}
+
+// isOrdinary reports whether the request is for plain http and has only the fields that
+// every download sends, in which net/http's transport would find nothing wrong.
+func isOrdinary(req *http.Request) bool {
+	if len(req.Header) != 2 || len(req.Trailer) > 0 || req.URL == nil || req.URL.Scheme != "http" {
+		return false
+	}
+	agent, coding := req.Header["User-Agent"], req.Header["Accept-Encoding"]
+	return len(agent) == 1 && len(coding) == 1 && isPrintable(agent[0]) && isPrintable(coding[0])
 }
 
 // notRepeated are the fields that are not sent as they stand in a request's header.
@@ -48,9 +66,9 @@ func isPlainHost(host string) bool {
 // at an end.
 func isPrintable(text string) bool {
 	for _, c := range []byte(text) {
-		if c < ' ' || c == 0x7f {
+		if !isText(c) {
 			return false
 		}
 	}
-	return strings.TrimSpace(text) == text
+	return text == "" || text[0] != ' ' && text[len(text)-1] != ' '
 }

@@ -58,17 +58,17 @@ func inBoth(t *testing.T, test func(t *testing.T, tr closer, base *http.Transpor
 // answer is what a server does when a request has come.
 type answer struct {
 	text string
-	then ending
+	then after
 	said chan<- struct{} // gets a value when the text is written; nil: none
 }
 
-type ending int
+type after int
 
 const (
-	stay  ending = iota // wait for the next request
-	open                // the same, although the answer ends the connection
-	shut                // close the connection
-	reset               // reset it
+	stay  after = iota // wait for the next request
+	open               // the same, although the answer ends the connection
+	shut               // close the connection
+	reset              // reset it
 )
 
 // server answers requests by their path. Its connections are closed by the clients
@@ -163,7 +163,7 @@ func heard(t *testing.T, tr *Transport) {
 	}
 }
 
-func always(text string, then ending) func(string) answer {
+func always(text string, then after) func(string) answer {
 	return func(string) answer { return answer{text: text, then: then} }
 }
 

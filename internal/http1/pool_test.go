@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,9 +16,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dlmanager/dlmanager/internal/ending"
 )
 
 // together makes n requests whose bodies are open at once.
@@ -145,6 +149,26 @@ func TestThePoolLooksWhetherConnectionsAreQuiet(t *testing.T) {
 		require.Empty(t, p.idle)
 		require.Nil(t, p.timer)
 	})
+}
+
+// The context of an exchange belongs to much that is of no use after it.
+func TestAnIdleConnectionKeepsNoContext(t *testing.T) {
+	s := serve(t, always(hello, stay))
+	tr := New(newBase())
+	t.Cleanup(tr.CloseIdleConnections)
+	get := func() weak.Pointer[ending.Context] {
+		ctx := new(ending.Context)
+		require.Equal(t, "hello", exchange(tr, newGet(t, ctx, s.url)).Body)
+		return weak.Make(ctx)
+	}
+	for range 2 {
+		ctx := get()
+		require.Eventually(t, func() bool {
+			runtime.GC()
+			return ctx.Value() == nil
+		}, time.Minute, time.Millisecond)
+	}
+	require.EqualValues(t, 1, s.conns.Load())
 }
 
 // What is in use when the connections are closed is closed when it is not.

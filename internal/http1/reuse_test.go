@@ -64,7 +64,7 @@ func TestAnIdleConnectionHasToBeQuiet(t *testing.T) {
 
 // A server may close an idle connection while the next request is on its way.
 func TestARequestWithoutAnAnswerIsRepeatedOnce(t *testing.T) {
-	for name, then := range map[string]ending{"closed": shut, "reset": reset} {
+	for name, then := range map[string]after{"closed": shut, "reset": reset} {
 		t.Run(name, func(t *testing.T) {
 			var broken atomic.Bool
 			var n atomic.Int64

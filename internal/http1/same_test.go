@@ -148,6 +148,12 @@ func TestAnOriginSeesAndGivesTheSame(t *testing.T) {
 func TestRequestsAreThoseOfNetHTTP(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"plain":         func(*http.Request) {},
+		"ordinary":      func(r *http.Request) { r.Header = ordinaryHeader("test/1", "identity") },
+		"nothing said":  func(r *http.Request) { r.Header = ordinaryHeader("", "") },
+		"agent injects": func(r *http.Request) { r.Header = ordinaryHeader("a\r\nY: b", "identity") },
+		"coding folded": func(r *http.Request) { r.Header = ordinaryHeader("test/1", " a\tb ") },
+		"coding broken": func(r *http.Request) { r.Header = ordinaryHeader("test/1", "a\r\nY: b") },
+		"bad trailer":   func(r *http.Request) { r.Trailer = http.Header{"X y": nil} },
 		"host":          func(r *http.Request) { r.Host = "other.example:81" },
 		"bad host":      func(r *http.Request) { r.Host = "other.example\r\nX: y" },
 		"no user agent": func(r *http.Request) { r.Header["User-Agent"] = []string{""} },
@@ -173,6 +179,11 @@ func TestRequestsAreThoseOfNetHTTP(t *testing.T) {
 			require.Equal(t, failed[0], failed[1])
 		})
 	}
+}
+
+// ordinaryHeader has the fields that every download sends.
+func ordinaryHeader(agent, coding string) http.Header {
+	return http.Header{"User-Agent": {agent}, "Accept-Encoding": {coding}}
 }
 
 func TestWhatIsNotOursIsLeftToNetHTTP(t *testing.T) {

@@ -1,10 +1,11 @@
 // Package http1 makes GET requests over plain TCP in the caller's goroutine.
 //
-// [New] puts it before an [http.Transport], which goes on to check what is sent
-// and does whatever is not such a request. net/http hands each request to one
-// goroutine and takes each answer from another; for small files these wake-ups
-// cost as much as the exchange. What is written is what [http.Request.Write] writes,
-// and how an answer is read is left to [http.ReadResponse].
+// [New] puts it before an [http.Transport], which goes on to check what is sent, where
+// there is something to check, and does whatever is not such a request. net/http hands
+// each request to one goroutine and takes each answer from another; for small files
+// these wake-ups cost as much as the exchange. What is written is what
+// [http.Request.Write] writes, and an answer is what [http.ReadResponse] reads; both do
+// whatever is out of the ordinary.
 //
 // It promises nothing beyond net/http, and does not do the following, because
 // downloads have no use for it: an answer is read only when the request has been
@@ -45,6 +46,12 @@ func New(base *http.Transport) *Transport {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if canTell && isOrdinary(req) {
+		resp, err := (*direct)(t).exchange(req, true)
+		if err != http.ErrSkipAltProtocol {
+			return resp, err
+		}
+	}
 	return t.base.RoundTrip(req)
 }
 
@@ -68,13 +75,17 @@ type direct Transport
 
 // RoundTrip returns [http.ErrSkipAltProtocol] for requests that are not ours.
 func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	return d.exchange(req, isOrdinary(req))
+}
+
+func (d *direct) exchange(req *http.Request, ordinary bool) (*http.Response, error) {
 	if !d.takes(req) {
 		return nil, http.ErrSkipAltProtocol
 	}
 	head := requests.Get().(*bytes.Buffer)
 	defer requests.Put(head)
 	head.Reset()
-	if err := writeHead(head, req); err != nil || head.Len() > maxRequest {
+	if err := writeHead(head, req, ordinary); err != nil || head.Len() > maxRequest {
 		return nil, http.ErrSkipAltProtocol // which says what is wrong with it
 	}
 	addr := address(req)

@@ -44,16 +44,19 @@ func AppendRecord(b, payload []byte) ([]byte, error) {
 	if len(payload) > MaxPayload {
 		return b, ErrTooLong
 	}
+	start := len(b)
 	b = append(b, magic[0], magic[1])
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(payload)))
-	b = binary.LittleEndian.AppendUint32(b, checksum(payload))
-	return append(b, payload...), nil
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, payload...)
+	record := b[start:] // whose payload is summed, so that the caller's may lie on its stack
+	binary.LittleEndian.PutUint32(record[4:], checksum(record[2:4], record[headerSize:]))
+	return b, nil
 }
 
-func checksum(payload []byte) uint32 {
-	var n [2]byte
-	binary.LittleEndian.PutUint16(n[:], uint16(len(payload)))
-	return crc32.Update(crc32.Update(0, castagnoli, n[:]), castagnoli, payload)
+// checksum is that of a record: of its length, as it stands there, and its payload.
+func checksum(length, payload []byte) uint32 {
+	return crc32.Update(crc32.Update(0, castagnoli, length), castagnoli, payload)
 }
 
 // next finds the first whole record in b. It returns its payload and how many
@@ -78,7 +81,7 @@ func next(b []byte, last bool) (payload []byte, used int, ok bool) {
 			return nil, at, false
 		}
 		payload = rest[headerSize : headerSize+n]
-		if binary.LittleEndian.Uint32(rest[4:]) == checksum(payload) {
+		if binary.LittleEndian.Uint32(rest[4:]) == checksum(rest[2:4], payload) {
 			return payload, at + headerSize + n, true
 		}
 	}
@@ -150,7 +153,7 @@ func ReadRecord(f io.ReaderAt, at int64) ([]byte, error) {
 		more, moreErr := f.ReadAt(b[n:], at+int64(n))
 		n, err = n+more, moreErr
 	}
-	if n < length || binary.LittleEndian.Uint32(b[4:]) != checksum(b[headerSize:length]) {
+	if n < length || binary.LittleEndian.Uint32(b[4:]) != checksum(b[2:4], b[headerSize:length]) {
 		return nil, noRecord(err)
 	}
 	return b[headerSize:length:length], nil

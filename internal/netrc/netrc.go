@@ -63,7 +63,9 @@ func Parse(text []byte) (*File, error) {
 // is no such entry; ok is false when it has neither login nor password. Case does
 // not count, and neither does a port after the host.
 func (f *File) Lookup(host string) (login, password string, ok bool) {
-	host = bare(host)
+	if len(f.machines) > 0 {
+		host = bare(host)
+	}
 	for i := range f.machines {
 		if e := &f.machines[i]; e.host == host {
 			return e.login, e.password, e.given

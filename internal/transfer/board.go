@@ -90,12 +90,15 @@ func (p *part) speed(now time.Time) float64 {
 func (b *board) take(l *line) *part {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
 	for _, p := range b.parts {
 		if p.line == nil && p.left() > 0 {
-			return p.give(l, now)
+			return p.give(l, time.Now())
 		}
 	}
+	if !slices.ContainsFunc(b.parts, (*part).isDivisible) {
+		return nil // and nobody had to look at the clock, as with every small file
+	}
+	now := time.Now()
 	if p := b.slowest(now); p != nil {
 		return b.split(p, l.speed, now).give(l, now)
 	}
@@ -125,6 +128,11 @@ const (
 	splitLatencies = 4
 )
 
+// isDivisible reports whether there is enough in the part for its line and another.
+func (p *part) isDivisible() bool {
+	return p.line != nil && p.end != openEnd && p.spare() >= minSplit
+}
+
 // slowest returns the part that is going to last longest; nil if none lasts long
 // enough to share.
 func (b *board) slowest(now time.Time) *part {
@@ -132,7 +140,7 @@ func (b *board) slowest(now time.Time) *part {
 	usual := b.usualSpeed(now)
 	var slowest *part
 	for _, p := range b.parts {
-		if p.line == nil || p.end == openEnd || p.spare() < minSplit {
+		if !p.isDivisible() {
 			continue
 		}
 		speed := p.speed(now)

@@ -17,10 +17,12 @@ func (f *fetch) read(body io.Reader, b []byte, speed *pace) (int, error) {
 	f.watch.arm()
 	begun := time.Now()
 	n, err := body.Read(b)
-	speed.add(n, time.Since(begun))
+	if err == nil { // else nothing is read any more
+		speed.add(n, time.Since(begun))
+	}
 	f.watch.disarm()
 	if f.req.Throttle != nil && n > 0 { // the last bytes come with io.EOF
-		if late := f.req.Throttle.Pay(f.watch.ctx, n); late != nil {
+		if late := f.req.Throttle.Pay(f.watch, n); late != nil {
 			err = late
 		}
 	}

@@ -102,7 +102,7 @@ func (l *line) keep(buf *buffers, b *[]byte, n int, given *bool) (done bool, err
 	}
 	if tap := l.board.tap; tap != nil && stored > 0 {
 		*given = true
-		tap.Take(l.watch.ctx, (*b)[:stored], at, func() { buf.put(b) })
+		tap.Take(l.watch, (*b)[:stored], at, func() { buf.put(b) })
 	}
 	return done, nil
 }
@@ -151,11 +151,13 @@ func (l *line) run(body io.ReadCloser) (err error) {
 
 // pass ends a part and takes the next.
 func (l *line) pass() {
-	l.board.mu.Lock()
-	if s := l.part.speed(time.Now()); s > 0 {
-		l.speed = s
+	if l.board.remaining() > 0 { // else there is none
+		l.board.mu.Lock()
+		if s := l.part.speed(time.Now()); s > 0 {
+			l.speed = s
+		}
+		l.board.mu.Unlock()
 	}
-	l.board.mu.Unlock()
 	l.board.drop(l.part)
 	l.part = l.board.take(l)
 }

@@ -17,6 +17,9 @@ func Redact(u *url.URL) string {
 	if u == nil {
 		return ""
 	}
+	if isBare(u) {
+		return u.Scheme + "://" + u.Host + u.EscapedPath()
+	}
 	shown := url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	if u.Opaque != "" {
 		shown.Opaque = hidden // user@host may hide in it
@@ -28,6 +31,23 @@ func Redact(u *url.URL) string {
 		shown.RawQuery = redactQuery(u.RawQuery)
 	}
 	return shown.String()
+}
+
+// isBare reports whether the URL has nothing to hide, and is written without anything
+// to think about: most are.
+func isBare(u *url.URL) bool {
+	isRooted := strings.HasPrefix(u.Path, "/") && (u.RawPath == "" || u.RawPath[0] == '/')
+	if u.User != nil || u.Opaque != "" || u.RawQuery != "" || u.Scheme == "" || u.Host == "" || !isRooted {
+		return false
+	}
+	for _, c := range []byte(u.Host) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '.', c == ':':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // redactQuery keeps the names of parameters that have a value. A part without

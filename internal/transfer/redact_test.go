@@ -64,6 +64,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add("https", "h", "/p", "", "")
 	f.Add("http", "[::1]:80", "/a;b=c", "a=", "&")
 	f.Add("", "", "//h", "@", ":/?#")
+	f.Add("http", "h", "/a", "%2Fa", "")
 	f.Add("x", "h\x00", "\u202e", ";", "==")
 	f.Fuzz(func(t *testing.T, scheme, host, path, before, after string) {
 		if strings.Contains(scheme+host+path, key) {
@@ -86,6 +87,9 @@ func FuzzRedact(f *testing.F) {
 			require.NotContains(t, RedactString(u.String()), key)
 		}
 		require.NotContains(t, Redact(&url.URL{Scheme: scheme, Opaque: secret}), key)
+		open := url.URL{Scheme: scheme, Host: host, Path: path, RawPath: before}
+		require.Equal(t, open.String(), Redact(&open))
+		require.Equal(t, sourceOf(&open), sourceShown(&open, Redact(&open)))
 	})
 }
 

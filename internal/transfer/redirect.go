@@ -28,8 +28,11 @@ func (f *fetch) respond() (*http.Response, error) {
 		f.at, f.private = f.direct, f.directPrivate
 	}
 	req := f.request(f.at, f.private)
-	for do := doer(f.req.Client); ; {
-		resp, err := f.send(do, req)
+	for by := newDoer(f.req.Client); ; {
+		resp, err := f.send(&by, req)
+		if f.via == nil && f.past == nil {
+			f.via = f.room[:0] // most transfers make one request
+		}
 		f.via = append(f.via, req)
 		if err != nil {
 			return nil, f.fail("get", 0, err)
@@ -118,13 +121,13 @@ func (f *fetch) request(at *url.URL, private bool) *http.Request {
 	h.url.Fragment, h.url.RawFragment = "", ""
 	h.url.RawQuery = graphic(h.url.RawQuery)         // as it is, a space in it would end the request's line
 	h.url.Host = strings.TrimSuffix(h.url.Host, ":") // an empty port
-	h.request = *aGet.WithContext(f.watch.ctx)
+	h.request = *aGet.WithContext(f.watch)
 	h.request.URL, h.request.Host, h.request.Header = &h.url, h.url.Host, http.Header{}
 	req := &h.request
 	if private {
 		f.addPrivate(req)
 	}
-	if req.Header.Get("User-Agent") == "" {
+	if first(req.Header["User-Agent"]) == "" {
 		req.Header["User-Agent"] = h.fields[:1:1]
 	}
 	req.Header["Accept-Encoding"] = h.fields[1:]
@@ -154,7 +157,7 @@ func (f *fetch) addPrivate(req *http.Request) {
 		key = http.CanonicalHeaderKey(key)
 		req.Header[key] = append(req.Header[key], values...)
 	}
-	if host := req.Header.Get("Host"); host != "" {
+	if host := first(req.Header["Host"]); host != "" {
 		req.Host = host // net/http sends it from here
 		req.Header.Del("Host")
 	}
@@ -185,6 +188,9 @@ func (f *fetch) discard(body io.ReadCloser) {
 // other: the same scheme, host and port, or the step from http to https on the
 // default ports of one host.
 func SameOrigin(from, to *url.URL) bool {
+	if from.Scheme == to.Scheme && from.Host == to.Host {
+		return true // as it is before any redirect
+	}
 	if !strings.EqualFold(from.Hostname(), to.Hostname()) {
 		return false
 	}

@@ -42,7 +42,7 @@ func (f *fetch) accept(resp *http.Response, v verdict, total int64) error {
 	if v != rest {
 		f.have = Result{}
 	}
-	f.have.Head, f.have.From = head, sourceOf(f.at)
+	f.have.Head, f.have.From = head, sourceShown(f.at, head.FinalURL)
 	return nil
 }
 
@@ -66,7 +66,7 @@ func (f *fetch) judge(resp *http.Response, head Head) error {
 // isEncoded reports whether the body is not, or was not on its way, the file
 // itself. A transport of the caller's own may have decoded it.
 func isEncoded(resp *http.Response) bool {
-	for _, coding := range resp.Header.Values("Content-Encoding") {
+	for _, coding := range resp.Header["Content-Encoding"] {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
 			return true
 		}
@@ -80,16 +80,25 @@ func readHead(resp *http.Response) Head {
 		Total:           resp.ContentLength,
 		Exact:           resp.ContentLength >= 0,
 		Proven:          resp.ContentLength >= 0 || resp.ProtoMajor >= 2 || isChunked(resp),
-		ETag:            resp.Header.Get("ETag"),
-		LastModified:    resp.Header.Get("Last-Modified"),
-		Date:            resp.Header.Get("Date"),
-		ContentType:     resp.Header.Get("Content-Type"),
-		DispositionName: dispositionName(resp.Header.Get("Content-Disposition")),
+		ETag:            first(resp.Header["Etag"]),
+		LastModified:    first(resp.Header["Last-Modified"]),
+		Date:            first(resp.Header["Date"]),
+		ContentType:     first(resp.Header["Content-Type"]),
+		DispositionName: dispositionName(first(resp.Header["Content-Disposition"])),
 	}
 	if !head.Exact {
 		head.Total = storedLength(resp.Header.Get("X-Goog-Stored-Content-Length"))
 	}
 	return head
+}
+
+// first returns the first of a field's values. It is for names in their canonical form,
+// which [http.Header.Get] makes anew each time.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 func isChunked(resp *http.Response) bool {
@@ -110,6 +119,9 @@ func storedLength(field string) int64 {
 // dispositionName returns the last part of the proposed name (RFC 6266, section
 // 4.3: nothing but that part may be used). It is for showing only.
 func dispositionName(field string) string {
+	if field == "" {
+		return ""
+	}
 	_, params, err := mime.ParseMediaType(field)
 	if err != nil {
 		return ""

@@ -158,6 +158,15 @@ func sourceOf(u *url.URL) Source {
 	return s
 }
 
+// sourceShown is sourceOf for a URL of which shown is what [Redact] returns: mostly that
+// is the source's URL as well.
+func sourceShown(u *url.URL, shown string) Source {
+	if isBare(u) && strings.ToLower(u.Scheme) == u.Scheme && strings.ToLower(u.Host) == u.Host {
+		return Source{URL: shown}
+	}
+	return sourceOf(u)
+}
+
 // sameTotal reports whether a total, -1 if unknown, can be that of the content.
 func (have Result) sameTotal(total int64) bool {
 	return !have.Exact || total == have.Total

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// send sends a request by do, and follows nothing.
-func (f *fetch) send(do func(*http.Request) (*http.Response, error), req *http.Request) (*http.Response, error) {
+// send sends a request, and follows nothing.
+func (f *fetch) send(by *doer, req *http.Request) (*http.Response, error) {
 	f.watch.arm()
 	defer f.watch.disarm()
-	resp, err := do(req)
+	resp, err := by.do(req)
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
 		// Nobody asked for it, and net/http's body would be the connection, which
 		// does not end with the request's context.
@@ -22,25 +22,34 @@ func (f *fetch) send(do func(*http.Request) (*http.Response, error), req *http.R
 	return resp, err
 }
 
-// doer returns what does a client's requests one by one. What a client does beyond
-// its transport takes 5 µs of each request; it is only needed for cookies and a time-out.
-func doer(c *http.Client) func(*http.Request) (*http.Response, error) {
-	transport := c.Transport
-	if transport == nil {
-		transport = http.DefaultTransport
+// doer does a client's requests one by one. What a client does beyond its transport
+// takes 5 µs of each request; it is only needed for cookies and a time-out.
+type doer struct {
+	transport http.RoundTripper
+	client    *http.Client // nil: the transport is enough
+	end       time.Time    // of the client's time-out, if it has one
+}
+
+func newDoer(c *http.Client) doer {
+	if c.Jar != nil || c.Timeout > 0 {
+		client := *c
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		return doer{client: &client, end: time.Now().Add(client.Timeout)}
 	}
-	if c.Jar == nil && c.Timeout <= 0 {
-		return func(req *http.Request) (*http.Response, error) { return exchangeOver(transport, req) }
+	if c.Transport == nil {
+		return doer{transport: http.DefaultTransport}
 	}
-	client := *c
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	end := time.Now().Add(client.Timeout)
-	return func(req *http.Request) (*http.Response, error) {
-		if client.Timeout > 0 { // of all requests together, as in net/http
-			client.Timeout = max(time.Until(end), 1)
-		}
-		return client.Do(req)
+	return doer{transport: c.Transport}
+}
+
+func (d *doer) do(req *http.Request) (*http.Response, error) {
+	if d.client == nil {
+		return exchangeOver(d.transport, req)
 	}
+	if d.client.Timeout > 0 { // of all requests together, as in net/http
+		d.client.Timeout = max(time.Until(d.end), 1)
+	}
+	return d.client.Do(req)
 }
 
 var errNoBody = errors.New("the transport returned no body")

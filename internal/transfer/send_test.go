@@ -72,7 +72,8 @@ func redirectTo(location string) *http.Response {
 func ask(t *testing.T, c *http.Client) (answer string, err error) {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://h/", nil)
 	require.NoError(t, err)
-	resp, err := doer(c)(req)
+	by := newDoer(c)
+	resp, err := by.do(req)
 	if err != nil {
 		return "", err
 	}

@@ -38,7 +38,7 @@ const minShared = 2 << 20
 func (t *team) begin(ctx context.Context, b *board, first *line, resp *http.Response) {
 	t.board, t.first, t.most = b, first, first.req.Connections
 	t.stop, t.release = func() {}, func() {}
-	if !first.isShareable(resp) || b.remaining() < minShared {
+	if b.remaining() < minShared || !first.isShareable(resp) {
 		return
 	}
 	adapting := t.gather(ctx)
@@ -201,7 +201,7 @@ func (t *team) ended(err error) {
 func (t *team) shrink(by int) {
 	for i := len(t.others) - 1; i >= 0 && by > 0; i-- {
 		if l := t.others[i]; !l.leave.Swap(true) {
-			l.watch.cancel(errLeft) // it may be waiting for bytes
+			l.watch.End(errLeft) // it may be waiting for bytes
 			by--
 		}
 	}

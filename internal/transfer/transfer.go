@@ -172,7 +172,7 @@ func (r *run) fetchInto(ctx context.Context, sink Sink) (Result, error) {
 	}
 	f.muxed = resp.ProtoMajor >= 2
 	f.direct, f.directPrivate = f.at, f.private // another request of the URL could be led elsewhere
-	r.board.begin(&f.have, sink, f.req.Tap, r.watch.cancel)
+	r.board.begin(&f.have, sink, f.req.Tap, r.watch.End)
 	r.board.latency = time.Since(begun)
 	return r.receive(ctx, resp)
 }
@@ -263,13 +263,14 @@ type fetch struct {
 	private       bool            // the latest request may carry what is private
 	via           []*http.Request // the requests of this exchange so far
 	past          []*http.Request // those of earlier exchanges
-	have          Result          // what is stored
-	ranged        bool            // ask for the rest
-	plain         bool            // and without If-Range
-	until         int64           // and no more than up to here; 0, -1 and what is not less than the total: all
-	direct        *url.URL        // where to ask instead of the request's URL: who answered another request
-	directPrivate bool            // what is private may go there
-	conditional   bool            // the latest request asks whether what is held is current
-	wantsBody     bool            // it is not asked any more
-	muxed         bool            // the answer's connection carries several streams (HTTP/2 and later)
+	room          [1]*http.Request
+	have          Result   // what is stored
+	ranged        bool     // ask for the rest
+	plain         bool     // and without If-Range
+	until         int64    // and no more than up to here; 0, -1 and what is not less than the total: all
+	direct        *url.URL // where to ask instead of the request's URL: who answered another request
+	directPrivate bool     // what is private may go there
+	conditional   bool     // the latest request asks whether what is held is current
+	wantsBody     bool     // it is not asked any more
+	muxed         bool     // the answer's connection carries several streams (HTTP/2 and later)
 }

@@ -213,7 +213,7 @@ func TestTheWatchLeavesNoTimer(t *testing.T) {
 		w.arm()
 		w.disarm()
 		time.Sleep(10 * stall)
-		require.NoError(t, w.ctx.Err())
+		require.NoError(t, w.Err())
 		w.stop()
 		require.False(t, w.timer.Stop(), "it is stopped")
 		w.look() // fired while it was being stopped
