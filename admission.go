@@ -94,6 +94,7 @@ func (m *DownloadManager) isOf(d *Download, info fs.Info) (bool, error) {
 // pending is what a manager's download has to wait for before it may begin, and who
 // waits for it. The manager's mutex guards it.
 type pending struct {
+	key     string        // under which it is in flight; "": it never was
 	earlier *Download     // of the same name, stopped, and not out of its way yet; nil: none
 	out     chan struct{} // closed when earlier is
 	ticket  *ticket       // its place in the queue; nil before it has one
@@ -150,6 +151,9 @@ func (m *DownloadManager) admit(ctx context.Context, d *Download) (func(), *fs.I
 		}
 	}
 	looked := p.ticket != nil && !d.unsettled // when the download was asked for, and there was nothing
+	if d.unseen && d.wantsSums() {
+		looked = false // which are fetched before the file is looked for again
+	}
 	if p.ticket == nil {
 		p.ticket = m.enqueue(d)
 	}
@@ -174,7 +178,20 @@ func (m *DownloadManager) lookAgain(ctx context.Context, d *Download, waited boo
 			return info, err
 		}
 	}
-	return nil, m.refuseTwin(ctx, d)
+	return m.orThere(d, m.refuseTwin(ctx, d))
+}
+
+// orThere returns the file that is there in place of what keeps it from being fetched,
+// if nobody has looked for it before.
+func (m *DownloadManager) orThere(d *Download, err error) (*fs.Info, error) {
+	if err == nil || !d.unseen {
+		return nil, err
+	}
+	if info, _ := m.look(d); info != nil {
+		return info, nil
+	}
+	d.unseen = false
+	return nil, err
 }
 
 // hold keeps the file that the download replaces from being evicted, and
@@ -202,19 +219,10 @@ func (m *DownloadManager) refuseTwin(ctx context.Context, d *Download) error {
 }
 
 func (m *DownloadManager) create(ctx context.Context, d *Download, c claim) (*fs.Partial, *fs.Info, error) {
-	spot, err := m.spot(d)
+	partial, err := m.createPartial(ctx, d, c)
 	if err != nil {
-		return nil, nil, err
-	}
-	partial, err := c.create(spot, d.cfg.mode)
-	if errors.Is(err, fs.ErrHeld) && !m.house.isTidied() { // it may be us who look at it
-		if err := m.house.awaitTidied(ctx); err != nil {
-			return nil, nil, err
-		}
-		partial, err = c.create(spot, d.cfg.mode)
-	}
-	if err != nil {
-		return nil, nil, err
+		info, err := m.orThere(d, err)
+		return nil, info, err
 	}
 	m.taken(d, partial)
 	// Under the lock nobody else is fetching it: either the file is there, or it
@@ -228,12 +236,32 @@ func (m *DownloadManager) create(ctx context.Context, d *Download, c claim) (*fs
 		return partial, nil, nil
 	}
 	defer m.dropClaim(d)
+	if err == nil && !(d.unseen && partial.Adopted()) {
+		return nil, info, partial.Cancel()
+	}
+	// What an earlier download left may be of the version that is going to replace the
+	// file, and goes no sooner than had the file been looked for first.
+	err = errors.Join(err, partial.Keep())
+	m.left(d)
 	if err != nil {
-		err = errors.Join(err, partial.Keep())
-		m.left(d)
 		return nil, nil, err
 	}
-	return nil, info, partial.Cancel()
+	return nil, info, nil
+}
+
+func (m *DownloadManager) createPartial(ctx context.Context, d *Download, c claim) (*fs.Partial, error) {
+	spot, err := m.spot(d)
+	if err != nil {
+		return nil, err
+	}
+	partial, err := c.create(spot, d.cfg.mode)
+	if errors.Is(err, fs.ErrHeld) && !m.house.isTidied() { // it may be us who look at it
+		if err := m.house.awaitTidied(ctx); err != nil {
+			return nil, err
+		}
+		return c.create(spot, d.cfg.mode)
+	}
+	return partial, err
 }
 
 func (m *DownloadManager) lookUnderLock(d *Download, c claim) (*fs.Info, error) {
@@ -359,15 +387,14 @@ func (m *DownloadManager) open(ctx context.Context, d *Download) (afero.File, er
 
 func (m *DownloadManager) leave(d *Download) {
 	m.dropClaim(d)
-	key := fs.Fold(d.name)
 	m.mu.Lock()
 	p := d.pending
 	d.pending = pending{gone: true} // the earlier one is not kept
 	delete(m.callers, d)
-	if m.inFlight[key] == d {
-		delete(m.inFlight, key)
+	if m.inFlight[p.key] == d {
+		delete(m.inFlight, p.key)
 		if p.earlier != nil && !p.earlier.pending.gone {
-			m.inFlight[key] = p.earlier // it gave up before that one was out of the way
+			m.inFlight[p.key] = p.earlier // it gave up before that one was out of the way
 		}
 	}
 	if p.left != nil {

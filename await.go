@@ -53,7 +53,7 @@ func (l *life) outwait(spot fs.Spot) (*fs.Partial, *fs.Info, error) {
 	var pulse fs.Pulse
 	felt := time.Now()
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		if err := sleep(l.ctx, pause); err != nil {
+		if err := sleep(&l.ctx, pause); err != nil {
 			return nil, nil, err
 		}
 		partial, there, err := l.claimPartial()

@@ -73,8 +73,7 @@ func (s *netrcSource) read(fsys afero.Fs) (*netrc.File, error) {
 // the header that is sent does not say who we are. A download goes by one state of
 // the file.
 func (l *life) withCredentials(u *url.URL, header http.Header) (*url.URL, error) {
-	stated := u.User != nil || header.Get("Authorization") != ""
-	if l.cfg.netrc == nil || stated {
+	if l.cfg.netrc == nil || u.User != nil || header.Get("Authorization") != "" {
 		return u, nil
 	}
 	if l.logins == nil {

@@ -9,7 +9,7 @@ func (l *life) freesDisk(err error) bool {
 		return false
 	}
 	l.freed = true
-	return l.site.freeDisk(l.ctx, l.Download, l.rest())
+	return l.site.freeDisk(&l.ctx, l.Download, l.rest())
 }
 
 // rest is how many bytes the download still has to store, or a guess: as many as

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/afero"
 
 	"github.com/dlmanager/dlmanager/fs"
+	"github.com/dlmanager/dlmanager/internal/ending"
 )
 
 // Download is the life of one destination: it runs in a goroutine of its own,
@@ -28,6 +29,7 @@ type Download struct {
 	sources []source  // where to ask, in this order; none before it is parsed
 	asked   time.Time // when somebody asked for it
 	// The caller's until it is started, and then the goroutine's:
+	unseen    bool  // its file need not be looked for before there is a place
 	unsettled bool  // a file is there, and it takes more than a look to tell whether it is the one
 	stale     bool  // the file that is there is not the one that was asked for
 	suspect   bool  // it has to be read before it counts
@@ -43,9 +45,9 @@ type Download struct {
 
 	mu       sync.Mutex // guards all below
 	state    State
-	stop     error                   // ErrCanceled or ErrInterrupted, once asked for
-	abort    context.CancelCauseFunc // ends what is under way; nil before it starts
-	err      error                   // the outcome, when over
+	stop     error           // ErrCanceled or ErrInterrupted, once asked for
+	abort    *ending.Context // its end is that of what is under way; nil before it starts
+	err      error           // the outcome, when over
 	result   Result
 	attempts int
 	holder   string        // who is waited for
@@ -316,11 +318,11 @@ func (d *Download) decide(why error) (abort func()) {
 		return func() {}
 	}
 	d.stop = why
-	cancel := d.abort
-	if cancel == nil {
+	running := d.abort
+	if running == nil {
 		return func() {} // live looks for it
 	}
-	return func() { cancel(why) }
+	return func() { running.End(why) }
 }
 
 // joinable reports whether the download is on its way to its file: its end has

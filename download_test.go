@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dlmanager/dlmanager/internal/ending"
 	"github.com/dlmanager/dlmanager/internal/faultfs"
 	"github.com/dlmanager/dlmanager/internal/testorigin"
 )
@@ -386,4 +389,24 @@ func TestCopyToPlacesTheFileAtomically(t *testing.T) {
 	failed := m.Download(o.Serve("/missing", nil, testorigin.Status(404, "")), "missing")
 	require.ErrorIs(t, failed.CopyTo(t.Context(), dst, 0o666), ErrNotFound)
 	requireContent(t, "hello", dst)
+}
+
+// Callers may keep downloads for as long as they like.
+func TestADownloadThatIsOverKeepsNothingOfItsWork(t *testing.T) {
+	o := testorigin.New(t)
+	for path, opts := range map[string][]testorigin.Option{"/file": nil, "/missing": {testorigin.Status(404, "")}} {
+		work := make(chan weak.Pointer[ending.Context], 1)
+		d := NewDownload(o.Serve(path, []byte("x"), opts...), filepath.Join(t.TempDir(), "file"), WithHooks(Hooks{Started: func(d *Download) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			work <- weak.Make(d.abort) // of which it is part
+		}}))
+		_ = d.Wait()
+		ctx := <-work
+		require.Eventually(t, func() bool {
+			runtime.GC()
+			return ctx.Value() == nil
+		}, time.Minute, time.Millisecond)
+		runtime.KeepAlive(d)
+	}
 }

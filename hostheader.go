@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dlmanager/dlmanager/internal/ending"
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
@@ -111,11 +112,13 @@ func (l *life) headerFor(u *url.URL) (http.Header, error) {
 }
 
 func (l *life) fieldsOf(h hostHeader) (fields http.Header, err error) {
-	if failed := guard("host header function", func() { fields, err = h.fields(l.ctx) }); failed != nil {
+	ctx, release := ending.Standard(&l.ctx)
+	defer release()
+	if failed := guard("host header function", func() { fields, err = h.fields(ctx) }); failed != nil {
 		return nil, failed
 	}
 	if err != nil && l.ctx.Err() != nil {
-		err = context.Cause(l.ctx)
+		err = context.Cause(&l.ctx)
 	}
 	return fields, err
 }

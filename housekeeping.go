@@ -218,6 +218,11 @@ func (h *housekeeping) awaitTidied(ctx context.Context) error {
 // awaitReady waits until the limit can be judged.
 func (h *housekeeping) awaitReady(ctx context.Context) error {
 	select {
+	case <-h.ready: // it nearly always is, and to look at one channel costs next to nothing
+		return nil
+	default:
+	}
+	select {
 	case <-h.ready:
 		return nil
 	case <-ctx.Done():

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/digest"
+	"github.com/dlmanager/dlmanager/internal/ending"
 	"github.com/dlmanager/dlmanager/internal/netrc"
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
@@ -21,7 +22,7 @@ type step func(*life) step
 // life is what a running download holds. Only its goroutine uses it.
 type life struct {
 	*Download
-	ctx     context.Context
+	ctx     ending.Context
 	started time.Time
 
 	release  func() // gives back the place in the queue
@@ -68,16 +69,15 @@ type life struct {
 
 // live runs the download from its start to its outcome.
 func (d *Download) live() {
-	ctx, abort := context.WithCancelCause(context.Background())
-	defer abort(nil)
+	l := &life{Download: d, started: time.Now(), release: func() {}, idle: func() {}}
+	defer l.ctx.End(nil)
 	d.mu.Lock()
-	d.abort = abort
+	d.abort = &l.ctx
 	stop := d.stop
 	d.mu.Unlock()
 	if stop != nil {
-		abort(stop) // it was asked to end before it began
+		l.ctx.End(stop) // it was asked to end before it began
 	}
-	l := &life{Download: d, ctx: ctx, started: time.Now(), release: func() {}, idle: func() {}}
 	defer d.finishAnyway()
 	defer l.giveBack()
 	for next := step((*life).begin); next != nil; {
@@ -112,7 +112,7 @@ func (d *Download) announce() error {
 // (somebody else has fetched it), or failed.
 func (l *life) queue() step {
 	l.leavePlace()
-	release, there, err := l.site.admit(l.ctx, l.Download)
+	release, there, err := l.site.admit(&l.ctx, l.Download)
 	if err != nil {
 		return l.fail(err)
 	}
@@ -197,7 +197,7 @@ func (l *life) claimPartial() (*fs.Partial, *fs.Info, error) {
 		l.kept, ok = r.keptOf(size, fs.BootID())
 		return ok
 	}
-	return l.site.create(l.ctx, l.Download, l.claim)
+	return l.site.create(&l.ctx, l.Download, l.claim)
 }
 
 // hold takes over a partial file, with what can be gone on from.
@@ -209,7 +209,7 @@ func (l *life) hold(partial *fs.Partial) error {
 		l.kept.result = l.provenOf(partial)
 	}
 	if l.ctx.Err() != nil { // what is kept stays as it is
-		err := errors.Join(context.Cause(l.ctx), partial.Keep())
+		err := errors.Join(context.Cause(&l.ctx), partial.Keep())
 		l.site.left(l.Download)
 		return err
 	}
@@ -243,7 +243,7 @@ func (l *life) proves(partial *fs.Partial, r transfer.Result) bool {
 	for _, part := range r.Stored() {
 		sum := crc32.New(castagnoli)
 		content := io.NewSectionReader(partial, part.From, part.To-part.From)
-		if _, err := io.CopyBuffer(sum, &interruptible{l.ctx, content}, buf); err != nil || sum.Sum32() != part.CRC32C {
+		if _, err := io.CopyBuffer(sum, &interruptible{&l.ctx, content}, buf); err != nil || sum.Sum32() != part.CRC32C {
 			return false
 		}
 	}
@@ -273,7 +273,7 @@ func (l *life) transfer() step {
 		req.Tap = l.digests
 	}
 	req.Held = l.held()
-	result, err := transfer.Fetch(l.ctx, req, l)
+	result, err := transfer.Fetch(&l.ctx, req, l)
 	if errors.Is(err, transfer.ErrUnmodified) {
 		return l.unmodified(result)
 	}
@@ -392,7 +392,7 @@ func (l *life) pause() step {
 		l.enter(StateQueued)
 		return (*life).queue
 	case <-l.ctx.Done():
-		return l.fail(context.Cause(l.ctx))
+		return l.fail(context.Cause(&l.ctx))
 	}
 }
 
@@ -410,7 +410,7 @@ func (l *life) land() step {
 		return l.fail(err)
 	}
 	if l.ctx.Err() != nil {
-		return l.fail(context.Cause(l.ctx))
+		return l.fail(context.Cause(&l.ctx))
 	}
 	modTime, err := l.settle(size, written)
 	if err != nil {
@@ -436,18 +436,19 @@ func (l *life) land() step {
 
 // landing is what is known of the file, which is whole.
 func (l *life) landing(modTime, written time.Time) landing {
+	digests := joinDigests("", l.sums)
 	result := Result{
 		Origin: OriginFetched, Bytes: l.fetched.N, ResumedFrom: l.resumed, WireBytes: l.wire, CRC32C: l.fetched.CRC32C,
 		ETag: l.fetched.ETag, LastModified: l.fetched.LastModified, FinalURL: l.fetched.FinalURL, Source: transfer.Redact(l.source()),
 		DispositionName: l.fetched.DispositionName, Verified: l.fetched.Proven || l.checked(),
-		Digest: firstDigest(joinDigests("", l.sums)),
+		Digest: firstDigest(digests),
 	}
 	if l.resumed > 0 {
 		result.Origin = OriginResumed
 	}
 	return landing{
 		modTime: modTime, written: written, result: result,
-		digests: joinDigests("", l.sums), checkedBy: l.checkedBy(), from: l.fetched.Sender(),
+		digests: digests, checkedBy: l.checkedBy(), from: l.fetched.Sender(),
 	}
 }
 

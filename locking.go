@@ -58,7 +58,7 @@ func (l *life) lockReceived() error {
 		return nil
 	}
 	i := slices.IndexFunc(l.sums, func(d digest.Digest) bool { return d.Algorithm == digest.SHA256 })
-	return l.cfg.lock.hold(l.ctx, l.url, l.sums[i]) // WithLockFile has asked for it
+	return l.cfg.lock.hold(&l.ctx, l.url, l.sums[i]) // WithLockFile has asked for it
 }
 
 // lockThere holds the file that is there against the lock file. It returns why it has
@@ -75,5 +75,5 @@ func (l *life) lockThere(e fs.Entry) (why string, err error) {
 	case !hashed || e.Identity != identity(l.url):
 		return "nothing says that it came from this URL, which the lock file does not have yet", nil
 	}
-	return "", l.cfg.lock.hold(l.ctx, l.url, known)
+	return "", l.cfg.lock.hold(&l.ctx, l.url, known)
 }

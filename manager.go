@@ -136,7 +136,22 @@ func (m *DownloadManager) chooseLimit() *PersistLimit {
 //
 // Of the options of one who joins, only WithProgress and WithChecksum count.
 func (m *DownloadManager) Download(url, name string, opts ...DownloadOption) *Download {
+	return m.download(m.newDownload(url, opts), name)
+}
+
+// Enqueue is Download for a file that is most likely not there, as one of many new
+// ones. Download looks for it at once, and whoever is about to fetch it looks again
+// when nobody else can; Enqueue leaves the first look out, a twentieth of what a small
+// file takes. So a file that is there may be returned as a download that is done only
+// a moment later; it waits neither for a place in the queue nor for its host. Where a
+// place makes others wait ([WithRequestDelay]), and with [WithOffline], it is Download.
+func (m *DownloadManager) Enqueue(url, name string, opts ...DownloadOption) *Download {
 	own := m.newDownload(url, opts)
+	own.unseen = true
+	return m.download(own, name)
+}
+
+func (m *DownloadManager) download(own *Download, name string) *Download {
 	d := m.start(own, name, false)
 	if d != own && own.cfg.progress != nil {
 		d.OnProgress(own.cfg.progress)
@@ -219,6 +234,7 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 		d.pending = m.waitFor(other)
 	}
 	d.state = StateQueued // nobody else knows d yet; the manager alone starts it
+	d.pending.key = key
 	m.inFlight[key] = d
 	m.alive[d] = struct{}{}
 	if mayLeave {
@@ -230,22 +246,32 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 // lookOrStart finishes the download at once if its file is there, and else
 // starts it.
 func (m *DownloadManager) lookOrStart(d *Download) {
-	follows := m.pendingOf(d).earlier != nil
-	if !follows {
-		info, err := m.look(d)
-		if err == nil && info == nil && d.cfg.offline {
-			err = d.notCached()
-		}
-		if err != nil || info != nil && m.settles(d, info) {
-			m.settle(d, info, err)
+	if m.pendingOf(d).earlier == nil {
+		unseen := d.unseen && !d.cfg.offline && m.queue.delay <= 0 // else a place makes others wait
+		if !unseen && m.lookFirst(d) {
 			return
 		}
-		d.unsettled = info != nil
-	}
-	if !follows {
-		m.enqueue(d) // here and not in the goroutine: first come, first served
+		t := m.enqueue(d) // here and not in the goroutine: first come, first served
+		if unseen && !t.isGranted() && m.lookFirst(d) {
+			return // what is there does not wait for a place
+		}
 	}
 	m.runs.start(d)
+}
+
+// lookFirst finishes the download if that takes no more than a look, and reports
+// whether it has.
+func (m *DownloadManager) lookFirst(d *Download) (over bool) {
+	info, err := m.look(d)
+	if err == nil && info == nil && d.cfg.offline {
+		err = d.notCached()
+	}
+	if err != nil || info != nil && m.settles(d, info) {
+		m.settle(d, info, err)
+		return true
+	}
+	d.unsettled = info != nil
+	return false
 }
 
 // settles reports whether the file that is there is all that is asked for, as far

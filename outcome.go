@@ -69,7 +69,9 @@ func isFinal(err error) bool {
 // finish gives back what is held and sets the outcome.
 func (l *life) finish(result Result, err error) {
 	l.giveBack()
-	result.Elapsed = time.Since(l.started)
+	if !l.unseen || result.Origin != OriginCached { // else it was there, as if it had been looked for at once
+		result.Elapsed = time.Since(l.started)
+	}
 	l.Download.finish(result, err)
 }
 
@@ -111,6 +113,7 @@ func (d *Download) finish(result Result, err error) {
 	}
 	result.Attempts = d.attempts
 	d.state, d.over, d.err, d.result = StateDone, true, err, result
+	d.abort = nil // it is part of what the goroutine has held
 	d.mu.Unlock()
 	d.site.leave(d)
 	d.logOutcome(result, err)

@@ -27,16 +27,22 @@ type commonShelf interface {
 // those of the last few seconds, which the disk does not show, seldom are more.
 const mostRecent = 4096
 
+// recentUse is a use of a file.
+type recentUse struct {
+	name string
+	at   int64 // in Unix nanoseconds
+}
+
 // remember notes the use of a file of which nobody knows yet whether it ever will
 // have to be compared with others.
 func (d *limitDir) remember(name string, used time.Time) {
-	switch {
-	case d.recent == nil:
-		d.recent = map[string]int64{}
-	case len(d.recent) >= mostRecent:
-		clear(d.recent) // which need not grow again
+	use := recentUse{name, nanos(used)}
+	if len(d.recent) < mostRecent {
+		d.recent = append(d.recent, use)
+	} else {
+		d.recent[d.uses%mostRecent] = use
 	}
-	d.recent[name] = nanos(used)
+	d.uses++
 }
 
 // attach makes s known.
@@ -126,7 +132,7 @@ func (p *PersistLimit) setLimit(bytes int64) {
 		for f := range d.files.all() {
 			p.countFile(f, 1)
 		}
-		for r := range d.rooms {
+		for _, r := range d.rooms {
 			p.countRoom(r, 1)
 		}
 	}
@@ -235,12 +241,12 @@ func (e *pass) listDir(ctx context.Context, d *limitDir) error {
 	} else {
 		p.dropUnseen(d)
 	}
-	for name, used := range d.recent {
-		if f := d.files.get(name); f != nil {
-			p.rank.raise(f, used)
+	for _, use := range d.recent {
+		if f := d.files.get(use.name); f != nil {
+			p.rank.raise(f, use.at)
 		}
 	}
-	d.recent = nil
+	d.recent, d.uses = nil, 0
 	d.listing.done, d.listing.others = true, others
 	d.listing.took, d.listing.ended = time.Since(began), time.Now()
 	return nil

@@ -219,6 +219,7 @@ func TestRoomGivenBackBetweenLookAndRemovalSavesAFile(t *testing.T) {
 	p := NewPersistLimit(60, 1)
 	s.fill(p, "abcdef")
 	r := &room{p: p, shelf: s, dir: p.lockDir(s)}
+	r.open()
 	r.resize(10)
 	p.unlock()
 	s.onStat = func(string) error { r.release(); return nil }

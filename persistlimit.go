@@ -95,13 +95,14 @@ type limitConfig struct {
 type limitDir struct {
 	root     string // absolute; "": plain paths
 	shelves  []shelf
-	common   []commonShelf    // those of shelves where others count as well
-	tracked  bool             // files are registered; else nobody has had to choose among them
-	recent   map[string]int64 // while they are not: their last uses
-	listing  listing          // the last one
+	common   []commonShelf // those of shelves where others count as well
+	tracked  bool          // files are registered; else nobody has had to choose among them
+	recent   []recentUse   // while they are not: their last uses
+	uses     int           // so many went into recent, the last ones are in it
+	listing  listing       // the last one
 	files    fileSet
 	spares   int // of files
-	rooms    map[*room]struct{}
+	rooms    []*room
 	bytes    tally          // of files
 	reserved tally          // of rooms
 	holds    map[string]int // also for names that are not registered
@@ -140,7 +141,7 @@ func (p *PersistLimit) settleLimit(bytes int64) {
 
 func newLimitDir(s shelf, root string) *limitDir {
 	d := &limitDir{
-		root: root, holds: map[string]int{}, rooms: map[*room]struct{}{},
+		root: root, holds: map[string]int{},
 	}
 	d.add(s)
 	d.tracked = len(d.common) == 0
@@ -313,7 +314,8 @@ func (p *PersistLimit) unhold(d *limitDir, name string) {
 func (p *PersistLimit) endHold(d *limitDir, name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if d.holds[name]--; d.holds[name] > 0 {
+	if n := d.holds[name]; n > 1 {
+		d.holds[name] = n - 1
 		return false
 	}
 	delete(d.holds, name)
@@ -375,7 +377,7 @@ func (d *limitDir) nameOf(path string) (string, bool) {
 
 // unlock ends a change: a limit that is kept again may be exceeded anew.
 func (p *PersistLimit) unlock() {
-	if !p.over() {
+	if p.told && !p.over() {
 		p.told = false
 	}
 	p.mu.Unlock()

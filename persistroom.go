@@ -27,6 +27,7 @@ type room struct {
 	dir    *limitDir
 	common commonShelf  // nil: nobody else counts
 	n      atomic.Int64 // bytes that count as reserved; written under p.mu
+	at     int32        // its place in dir.rooms; guarded by p.mu
 	done   bool         // landed or released; guarded by p.mu
 
 	noting sync.Mutex // guards all below, also while the count is changed: for microseconds
@@ -47,7 +48,7 @@ func (p *PersistLimit) reserveFrom(ctx context.Context, s shelf, n, counted int6
 	d := p.lockDir(s)
 	r := &room{p: p, shelf: s, dir: d, noted: fs.Change{Reserved: counted}}
 	r.common, _ = s.(commonShelf)
-	d.rooms[r] = struct{}{}
+	r.open()
 	r.resize(n)
 	if err := r.unlockAndMakeRoom(ctx); err != nil {
 		r.release()
@@ -116,10 +117,24 @@ func (r *room) release() {
 	r.giveBack(fs.Change{})
 }
 
+// open puts the room among those of its directory. It needs p.mu.
+func (r *room) open() {
+	r.at = int32(len(r.dir.rooms))
+	r.dir.rooms = append(r.dir.rooms, r)
+}
+
 // close ends the room. It needs p.mu.
 func (r *room) close() {
+	if r.done {
+		return
+	}
 	r.done = true
-	delete(r.dir.rooms, r)
+	rooms := r.dir.rooms
+	last := len(rooms) - 1
+	rooms[r.at] = rooms[last]
+	rooms[r.at].at = r.at
+	rooms[last] = nil // or the array keeps it
+	r.dir.rooms = rooms[:last]
 }
 
 // resize accounts n bytes for the room instead of what it has. It needs p.mu.
@@ -131,12 +146,13 @@ func (r *room) resize(n int64) {
 
 // unlockAndMakeRoom unlocks p.mu and evicts what the limit asks for.
 func (r *room) unlockAndMakeRoom(ctx context.Context) error {
-	over, done := r.p.over(), r.done
-	r.p.unlock()
-	switch {
-	case r.common != nil && !done:
+	if r.common != nil && !r.done {
+		r.p.unlock()
 		return r.claim(ctx)
-	case !over:
+	}
+	over := r.p.over()
+	r.p.unlock()
+	if !over {
 		return nil
 	}
 	return r.p.makeRoom(ctx, 0)

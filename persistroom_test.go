@@ -377,3 +377,22 @@ func landOne(t *testing.T, p *PersistLimit, s *fakeShelf, name string, size int6
 	_, _, err = s.stat(name)
 	assert.NoError(t, err, "a held file stays")
 }
+
+func TestAnotherLimitCountsTheRoomsThatAreLeft(t *testing.T) {
+	s := newFakeShelf()
+	p := NewPersistLimit(100, 1)
+	var rooms []*room
+	for _, n := range []int64{10, 20, 30, 35} {
+		r, err := p.reserve(t.Context(), s, n)
+		require.NoError(t, err)
+		rooms = append(rooms, r)
+	}
+	for _, step := range []struct {
+		released int
+		left     int64
+	}{{1, 75}, {0, 65}, {1, 65}, {3, 30}, {2, 0}} {
+		rooms[step.released].release()
+		p.setLimit(200)
+		assert.Equal(t, step.left, p.Usage().Reserved)
+	}
+}

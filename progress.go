@@ -51,9 +51,13 @@ type meter struct {
 	current, total atomic.Int64
 	connections    atomic.Int32
 	rate           atomic.Uint64 // float64 bits, as of when the window began
-	windowStart    atomic.Pointer[time.Time]
-	windowBytes    int64 // the writer's
+	windowStart    atomic.Int64  // since beginning
+	windowBytes    int64         // the writer's
 }
+
+// beginning is what times are counted from that go into one word. It has the clock that
+// nobody sets.
+var beginning = time.Now()
 
 const (
 	// rateWindow is how long bytes are counted for one figure: servers send in
@@ -72,14 +76,14 @@ func (m *meter) start(at, total int64, now time.Time) {
 
 // begin begins a window.
 func (m *meter) begin(now time.Time) {
-	m.windowStart.Store(&now)
+	m.windowStart.Store(int64(now.Sub(beginning)))
 	m.windowBytes = 0
 }
 
 func (m *meter) advance(n int64, now time.Time) {
 	m.current.Add(n)
 	m.windowBytes += n
-	elapsed := now.Sub(*m.windowStart.Load())
+	elapsed := now.Sub(beginning) - time.Duration(m.windowStart.Load())
 	if elapsed < rateWindow {
 		return
 	}
@@ -95,10 +99,8 @@ func (m *meter) advance(n int64, now time.Time) {
 // read returns what is known at now. The rate fades while nothing comes.
 func (m *meter) read(now time.Time) (current, total int64, rate float64) {
 	rate = math.Float64frombits(m.rate.Load())
-	if began := m.windowStart.Load(); began != nil {
-		if silence := now.Sub(*began) - rateMemory; silence > 0 {
-			rate *= math.Exp(-silence.Seconds() / rateMemory.Seconds())
-		}
+	if silence := now.Sub(beginning) - time.Duration(m.windowStart.Load()) - rateMemory; silence > 0 {
+		rate *= math.Exp(-silence.Seconds() / rateMemory.Seconds())
 	}
 	return m.current.Load(), m.total.Load(), rate
 }

@@ -22,6 +22,7 @@ type queue struct {
 	delay   time.Duration // between two of one host; 0 or less: none
 
 	mu    sync.Mutex // guards all below
+	timed bool       // hosts have to wait for their time, or had to: else nobody needs to know it
 	free  int        // places that nobody has
 	came  uint64     // tickets so far
 	hosts map[string]*queueHost
@@ -50,7 +51,7 @@ type ticket struct {
 // perHost of them of one host, and delay lies between two of one host.
 func newQueue(places, perHost int, delay time.Duration) *queue {
 	return &queue{
-		perHost: perHost, delay: delay, free: places,
+		perHost: perHost, delay: delay, timed: delay > 0, free: places,
 		hosts: map[string]*queueHost{},
 		ready: hostHeap{less: func(a, b *queueHost) bool { return a.first().before(b.first()) }},
 		later: hostHeap{less: soonerHost},
@@ -61,13 +62,12 @@ func newQueue(places, perHost int, delay time.Duration) *queue {
 // hostKey is what makes two URLs those of one host here: the name in lower case
 // and the port, which is there also if it is the scheme's own.
 func hostKey(u *url.URL) string {
-	port := u.Port()
-	switch {
-	case port != "":
-	case strings.EqualFold(u.Scheme, "https"):
+	if u.Port() != "" {
+		return strings.ToLower(u.Host)
+	}
+	port := "80"
+	if strings.EqualFold(u.Scheme, "https") {
 		port = "443"
-	default:
-		port = "80"
 	}
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
@@ -76,10 +76,14 @@ func hostKey(u *url.URL) string {
 func (q *queue) enter(host string, priority int) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := time.Now()
+	now := q.now()
 	h := q.host(host)
 	t := &ticket{q: q, host: h, priority: priority, number: q.came}
 	q.came++
+	if q.free > 0 && q.later.Len() == 0 && h.waiting.Len() == 0 && q.admits(h, now) {
+		q.grant(h, t, now) // there is nobody who could go before it
+		return t
+	}
 	heap.Push(&h.waiting, t)
 	q.settle(h, now)
 	q.letIn(now)
@@ -88,6 +92,9 @@ func (q *queue) enter(host string, priority int) *ticket {
 	}
 	return t
 }
+
+// isGranted reports whether the place was there at once.
+func (t *ticket) isGranted() bool { return t.called == nil }
 
 // wait waits for the place and reports whether it had to. When ctx ends, the
 // ticket is given up.
@@ -129,7 +136,7 @@ func (t *ticket) leave() {
 	} else {
 		heap.Remove(&t.host.waiting, t.at)
 	}
-	now := time.Now()
+	now := q.now()
 	q.settle(t.host, now)
 	q.letIn(now)
 }
@@ -141,7 +148,7 @@ func (t *ticket) leave() {
 func (q *queue) connect(host string) (release func(), ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := time.Now()
+	now := q.now()
 	h := q.host(host)
 	free := h.waiting.Len() == 0 && !h.until.After(now) && (q.perHost <= 0 || h.running+h.extra < q.perHost)
 	if free {
@@ -173,7 +180,7 @@ func (q *queue) disconnect(h *queueHost) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	h.extra--
-	now := time.Now()
+	now := q.now()
 	q.settle(h, now)
 	q.letIn(now)
 }
@@ -183,13 +190,22 @@ func (q *queue) disconnect(h *queueHost) {
 func (q *queue) holdOff(host string, until time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := time.Now()
+	q.timed = true
+	now := q.now()
 	if until.After(now) {
 		h := q.host(host)
 		h.restUntil(until)
 		q.settle(h, now)
 	}
 	q.letIn(now)
+}
+
+// now is the time if it matters to anybody, else zero.
+func (q *queue) now() time.Time {
+	if !q.timed {
+		return time.Time{}
+	}
+	return time.Now()
 }
 
 // letIn hands out the free places. Every call ends with it: only then do the
@@ -199,13 +215,7 @@ func (q *queue) letIn(now time.Time) {
 	for q.free > 0 && q.ready.Len() > 0 {
 		h := q.ready.first()
 		t := heap.Pop(&h.waiting).(*ticket)
-		t.granted = true
-		q.free--
-		h.running++
-		if q.delay > 0 {
-			h.restUntil(now.Add(q.delay))
-		}
-		q.settle(h, now)
+		q.grant(h, t, now)
 		if t.called != nil {
 			close(t.called)
 		}
@@ -215,6 +225,17 @@ func (q *queue) letIn(now time.Time) {
 		q.spare = nil
 	}
 	q.arm(now)
+}
+
+// grant gives a ticket of the host, which waits no more, its place.
+func (q *queue) grant(h *queueHost, t *ticket, now time.Time) {
+	t.granted = true
+	q.free--
+	h.running++
+	if q.delay > 0 {
+		h.restUntil(now.Add(q.delay))
+	}
+	q.settle(h, now)
 }
 
 // waitForPlace waits until a place is free that none of those who wait can take. It
@@ -278,5 +299,5 @@ func (q *queue) wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disarm()
-	q.letIn(time.Now())
+	q.letIn(q.now())
 }

@@ -53,13 +53,21 @@ func (q *queue) listOf(h *queueHost, now time.Time) *hostHeap {
 	switch {
 	case h.unused() && resting:
 		return &q.idle
-	case h.waiting.Len() == 0, q.perHost > 0 && h.running >= q.perHost:
+	case h.waiting.Len() == 0, q.isFull(h):
 		return nil
 	case resting:
 		return &q.later
 	default:
 		return &q.ready
 	}
+}
+
+// isFull reports whether as many of the host are in as may be.
+func (q *queue) isFull(h *queueHost) bool { return q.perHost > 0 && h.running >= q.perHost }
+
+// admits reports whether one of the host may go now, if there is a place.
+func (q *queue) admits(h *queueHost, now time.Time) bool {
+	return !q.isFull(h) && !h.until.After(now)
 }
 
 func (h *queueHost) unused() bool { return h.running == 0 && h.extra == 0 && h.waiting.Len() == 0 }

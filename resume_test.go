@@ -305,9 +305,8 @@ func TestAnInterruptionWhileWhatIsKeptIsProvenLeavesIt(t *testing.T) {
 	require.NoError(t, err)
 	partial, err := spot.Create(0o666, func([]byte, int64) bool { return true })
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(ErrInterrupted)
-	l := &life{Download: &Download{site: m, name: "file"}, ctx: ctx}
+	l := &life{Download: &Download{site: m, name: "file"}}
+	l.ctx.End(ErrInterrupted)
 	l.kept = kept{unproven: true, result: transfer.Result{N: 2 * mib}}
 	require.ErrorIs(t, l.hold(partial), ErrInterrupted)
 	require.NoError(t, m.Close())

@@ -10,9 +10,8 @@ import (
 // takes as long as to look whether a file is there.
 type runners struct {
 	most int32          // that wait
-	next chan *Download // for one that waits
+	next chan *Download // for one that waits; closed in the end
 	idle atomic.Int32   // that wait
-	quit chan struct{}
 	all  sync.WaitGroup
 }
 
@@ -20,7 +19,7 @@ type runners struct {
 const mostIdle = 16
 
 func newRunners(most int) *runners {
-	return &runners{most: int32(min(most, mostIdle)), next: make(chan *Download), quit: make(chan struct{})}
+	return &runners{most: int32(min(most, mostIdle)), next: make(chan *Download)}
 }
 
 // start runs the download. It does not wait.
@@ -47,16 +46,11 @@ func (r *runners) await() *Download {
 	if r.idle.Add(1) > r.most {
 		return nil
 	}
-	select {
-	case d := <-r.next:
-		return d
-	case <-r.quit:
-		return nil
-	}
+	return <-r.next
 }
 
 // stop waits until all have ended. Nothing may be started any more.
 func (r *runners) stop() {
-	close(r.quit)
+	close(r.next)
 	r.all.Wait()
 }

@@ -81,9 +81,9 @@ func (l *life) canGoOn(head transfer.Head) bool {
 // reserve makes room for n bytes in all.
 func (l *life) reserve(n int64) (err error) {
 	if l.room != nil {
-		return l.room.grow(l.ctx, n)
+		return l.room.grow(&l.ctx, n)
 	}
-	l.room, err = l.site.reserve(l.ctx, l.Download, n)
+	l.room, err = l.site.reserve(&l.ctx, l.Download, n)
 	return err
 }
 
@@ -91,7 +91,7 @@ func (l *life) reserve(n int64) (err error) {
 // at once for a file of known size.
 func (l *life) WriteAt(b []byte, off int64) (int, error) {
 	if !l.fetched.Exact {
-		if err := l.room.grow(l.ctx, off+int64(len(b))); err != nil {
+		if err := l.room.grow(&l.ctx, off+int64(len(b))); err != nil {
 			return 0, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dlmanager/dlmanager/fs"
 	"github.com/dlmanager/dlmanager/internal/digest"
+	"github.com/dlmanager/dlmanager/internal/ending"
 	"github.com/dlmanager/dlmanager/internal/transfer"
 )
 
@@ -30,7 +31,7 @@ func (l *life) resolve() step {
 	}
 	req.MinSize, req.MaxSize, req.After = 1, digest.MaxFile, nil
 	var content memory
-	if _, err := transfer.Fetch(l.ctx, req, &content); err != nil {
+	if _, err := transfer.Fetch(&l.ctx, req, &content); err != nil {
 		err = fmt.Errorf("fetch checksum file: %w", fromTransfer(err))
 		if sources[l.sumsAsks].standIn && isOfSource(err) {
 			l.sumsAsks++
@@ -52,12 +53,17 @@ func (l *life) resolve() step {
 // unresolved reports whether the digest has to be looked up first, and notes
 // what comes after that.
 func (l *life) unresolved(next step) bool {
-	c := l.currentCheck()
-	if c == nil || c.want != nil {
+	if !l.wantsSums() {
 		return false
 	}
 	l.afterResolve = next
 	return true
+}
+
+// wantsSums reports whether the digest stands in a checksum file that was not fetched yet.
+func (d *Download) wantsSums() bool {
+	c := d.currentCheck()
+	return c != nil && c.want == nil
 }
 
 // memory is the sink of a small file.
@@ -156,7 +162,7 @@ func (l *life) knownOf() (fs.Entry, bool, error) {
 		}
 		return entry, known, nil
 	}
-	entry, err := l.site.reread(l.ctx, l.Download, l.there)
+	entry, err := l.site.reread(&l.ctx, l.Download, l.there)
 	if err != nil {
 		return fs.Entry{}, false, err
 	}
@@ -243,7 +249,7 @@ var (
 
 // digestsOfFile reads the file that is there.
 func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, error) {
-	f, err := l.site.open(l.ctx, l.Download)
+	f, err := l.site.open(&l.ctx, l.Download)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errGone
 	}
@@ -251,12 +257,12 @@ func (l *life) digestsOfFile(algorithms []digest.Algorithm) ([]digest.Digest, er
 		return nil, err
 	}
 	defer f.Close() // read-only: nothing to lose
-	done, err := l.cfg.reading.begin(l.ctx)
+	done, err := l.cfg.reading.begin(&l.ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	return digestsOf(l.ctx, f, l.there.Size, algorithms)
+	return digestsOf(&l.ctx, f, l.there.Size, algorithms)
 }
 
 // digestsOf reads size bytes.
@@ -287,9 +293,7 @@ func (l *life) verify() step {
 	}
 	l.sums = digests
 	if l.cfg.verify != nil {
-		var refusal error
-		err := guard("verify function", func() { refusal = l.cfg.verify(l.ctx, l.partial, l.fetched.N) })
-		if err := errors.Join(err, refusal); err != nil {
+		if err := l.callVerify(); err != nil {
 			return l.fail(&VerifyError{URL: l.fetched.FinalURL, Err: err})
 		}
 	}
@@ -299,17 +303,26 @@ func (l *life) verify() step {
 	return (*life).land
 }
 
+// callVerify calls the function of WithVerify.
+func (l *life) callVerify() error {
+	ctx, release := ending.Standard(&l.ctx)
+	defer release()
+	var refusal error
+	err := guard("verify function", func() { refusal = l.cfg.verify(ctx, l.partial, l.fetched.N) })
+	return errors.Join(err, refusal)
+}
+
 // received returns the digests of what has arrived.
 func (l *life) received(c *check) ([]digest.Digest, error) {
 	var digests []digest.Digest
 	var err error
 	if l.digests != nil {
-		if digests, err = l.digests.Sum(l.ctx, l.fetched.N); err != nil {
+		if digests, err = l.digests.Sum(&l.ctx, l.fetched.N); err != nil {
 			return nil, l.cause(err)
 		}
 	}
 	if c != nil && !slices.Contains(l.digested, c.algorithm()) { // it was asked for meanwhile
-		more, err := digestsOf(l.ctx, l.partial, l.fetched.N, []digest.Algorithm{c.algorithm()})
+		more, err := digestsOf(&l.ctx, l.partial, l.fetched.N, []digest.Algorithm{c.algorithm()})
 		if err != nil {
 			return nil, err
 		}
@@ -320,7 +333,7 @@ func (l *life) received(c *check) ([]digest.Digest, error) {
 
 func (l *life) cause(err error) error {
 	if l.ctx.Err() != nil {
-		return context.Cause(l.ctx)
+		return context.Cause(&l.ctx)
 	}
 	return err
 }
