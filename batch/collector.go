@@ -9,44 +9,45 @@ const (
 	// slack is how many outcomes may wait for the loop's body before no more is taken:
 	// enough that a quick body does not keep the network waiting. For who may stop at
 	// any of them it is littleSlack: what is behind that one has been done for nothing.
-	slack       = 64
+	slack       = 256
 	littleSlack = 8
 	// together is how many outcomes are given out together, and togetherFor how long
 	// the first of them waits for the others, while more is under way: to wake the loop
-	// costs as much as to find a file.
-	together    = 16
-	togetherFor = time.Millisecond
+	// costs as much as to find a file. With small files from near by, some fifty come
+	// in that time.
+	together    = 64
+	togetherFor = 3 * time.Millisecond
 )
 
-// collector brings outcomes from those who fetch to the one who asks. Of n items
-// taken, each is finished once and given out once.
-type collector[T any] struct {
+// collector brings what ended, an E for each item, from those who fetch to the one who
+// asks. Of n items taken, each is finished once and given out once.
+type collector[E any] struct {
 	ordered  bool
 	window   int
 	slack    int
 	together int
 
-	mu       sync.Mutex            // guards all below
-	room     sync.Cond             // for who takes
-	come     sync.Cond             // for who gives out
-	timer    *time.Timer           // nil before it is needed
-	armed    bool                  // timer is going to fire
-	taken    uint64                // items so far
-	hand     int                   // taken and not given out
-	next     uint64                // ordered: the first that is not ready
-	finished map[uint64]Outcome[T] // ordered: before their turn
-	ready    []Outcome[T]
-	group    []Outcome[T] // that is given out
-	left     int          // of it, not given out yet
-	full     bool         // who takes waits for room
-	ended    bool         // nothing more is taken
-	stopped  bool         // nothing more is to be taken
+	mu       sync.Mutex   // guards all below
+	room     sync.Cond    // for who takes
+	come     sync.Cond    // for who gives out
+	timer    *time.Timer  // nil before it is needed
+	armed    bool         // timer is going to fire
+	taken    uint64       // items so far
+	hand     int          // taken and not given out
+	next     uint64       // ordered: the first that is not ready
+	finished map[uint64]E // ordered: before their turn
+	ready    []E
+	group    []E  // that is given out
+	left     int  // of it, not given out yet
+	full     bool // who takes waits for room
+	ended    bool // nothing more is taken
+	stopped  bool // nothing more is to be taken
 }
 
-func newCollector[T any](ordered bool, cfg *config) *collector[T] {
-	c := &collector[T]{
+func newCollector[E any](ordered bool, cfg *config) *collector[E] {
+	c := &collector[E]{
 		ordered: ordered, window: cfg.window, slack: slack, together: together,
-		finished: map[uint64]Outcome[T]{},
+		finished: map[uint64]E{},
 	}
 	if cfg.atOnce {
 		c.slack, c.together = littleSlack, 1
@@ -57,7 +58,7 @@ func newCollector[T any](ordered bool, cfg *config) *collector[T] {
 
 // awaitRoom waits until another item may be taken, and returns how many may. 0: none
 // any more.
-func (c *collector[T]) awaitRoom() int {
+func (c *collector[E]) awaitRoom() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.stopped && (c.hand >= c.window || len(c.ready)+c.left >= c.slack) {
@@ -73,7 +74,7 @@ func (c *collector[T]) awaitRoom() int {
 }
 
 // take gives items their numbers, and returns the first of them.
-func (c *collector[T]) take(items int) uint64 {
+func (c *collector[E]) take(items int) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.taken
@@ -82,34 +83,34 @@ func (c *collector[T]) take(items int) uint64 {
 	return n
 }
 
-// finish takes the outcome of the item with the number.
-func (c *collector[T]) finish(n uint64, o *Outcome[T]) {
+// finish takes what the item with the number has come to.
+func (c *collector[E]) finish(n uint64, e *E) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ordered {
-		c.finished[n] = *o
+		c.finished[n] = *e
 		c.inOrder()
 	} else {
-		c.ready = append(c.ready, *o)
+		c.ready = append(c.ready, *e)
 	}
 	c.call()
 }
 
 // inOrder makes those ready whose turn it is.
-func (c *collector[T]) inOrder() {
+func (c *collector[E]) inOrder() {
 	for {
-		o, ok := c.finished[c.next]
+		e, ok := c.finished[c.next]
 		if !ok {
 			return
 		}
 		delete(c.finished, c.next)
 		c.next++
-		c.ready = append(c.ready, o)
+		c.ready = append(c.ready, e)
 	}
 }
 
 // call wakes who gives out, at once or when there may be more.
-func (c *collector[T]) call() {
+func (c *collector[E]) call() {
 	switch {
 	case len(c.ready) == 0:
 	case len(c.ready) >= c.together, c.full, c.ended:
@@ -125,7 +126,7 @@ func (c *collector[T]) call() {
 }
 
 // fire is what the timer calls.
-func (c *collector[T]) fire() {
+func (c *collector[E]) fire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.armed = false
@@ -134,7 +135,7 @@ func (c *collector[T]) fire() {
 
 // pop waits for outcomes and returns all that are ready, which are valid until the
 // next call. There are none when none are to come.
-func (c *collector[T]) pop() []Outcome[T] {
+func (c *collector[E]) pop() []E {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.group) // or the array keeps them
@@ -150,7 +151,7 @@ func (c *collector[T]) pop() []Outcome[T] {
 }
 
 // give is told that n more of the group are given out.
-func (c *collector[T]) give(n int) {
+func (c *collector[E]) give(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hand -= n
@@ -161,12 +162,12 @@ func (c *collector[T]) give(n int) {
 }
 
 // stop lets nothing more be taken.
-func (c *collector[T]) stop() { c.set(&c.stopped) }
+func (c *collector[E]) stop() { c.set(&c.stopped) }
 
 // end says that nothing more is taken.
-func (c *collector[T]) end() { c.set(&c.ended) }
+func (c *collector[E]) end() { c.set(&c.ended) }
 
-func (c *collector[T]) set(flag *bool) {
+func (c *collector[E]) set(flag *bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	*flag = true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dlmanager/dlmanager"
@@ -14,23 +15,25 @@ import (
 // flight is one loop over outcomes: a [taker] takes items, and each item that is not
 // there at once has a goroutine that waits for its download.
 type flight[T any] struct {
-	cfg  config
-	m    *dlmanager.DownloadManager
-	line *collector[T]
+	cfg   config
+	m     *dlmanager.DownloadManager
+	line  *collector[ended[T]]
+	group []Outcome[T] // that is given out; only who gives out uses it
 
 	taking    context.Context // its end: nothing more is taken, what waits is interrupted
 	stop      context.CancelCauseFunc
 	working   context.Context // its end: what is in hand is interrupted
 	interrupt context.CancelCauseFunc
 	work      sync.WaitGroup
-	panicked  any // what the sequence panicked with; read when line has ended
+	misses    atomic.Int64 // files that were not there, one after the other
+	panicked  any          // what the sequence panicked with; read when line has ended
 }
 
 // errLeft is why downloads end when the loop was left.
 var errLeft = errors.New("the loop over the outcomes was left")
 
 func newFlight[T any](ctx context.Context, m *dlmanager.DownloadManager, ordered bool, cfg config) *flight[T] {
-	f := &flight[T]{cfg: cfg, m: m, line: newCollector[T](ordered, &cfg)}
+	f := &flight[T]{cfg: cfg, m: m, line: newCollector[ended[T]](ordered, &cfg)}
 	f.taking, f.stop = context.WithCancelCause(ctx)
 	f.working, f.interrupt = context.WithCancelCause(context.WithoutCancel(ctx))
 	return f
@@ -77,15 +80,46 @@ func (f *flight[T]) watch() {
 func (f *flight[T]) follow(n uint64, item Item[T], d *dlmanager.Download) {
 	f.work.Go(func() {
 		f.wait(d)
-		f.finish(n, item, d)
+		e := ended[T]{item: item, download: d}
+		if f.cfg.then != nil { // which may take a while, and others end meanwhile
+			out := f.outcome(&e)
+			e = ended[T]{outcome: &out}
+		}
+		f.line.finish(n, &e)
 	})
 }
 
-// finish gives the outcome of a download that is over to the line.
+// finish gives a download whose outcome stands to the line, after its finished hook.
 func (f *flight[T]) finish(n uint64, item Item[T], d *dlmanager.Download) {
-	o := Outcome[T]{Item: item}
-	f.settle(&o, d)
-	f.line.finish(n, &o)
+	_ = d.Wait() // its error is part of the outcome
+	f.line.finish(n, &ended[T]{item: item, download: d})
+}
+
+// ended is an item that came to its end.
+type ended[T any] struct {
+	item     Item[T]
+	download *dlmanager.Download // is over
+	outcome  *Outcome[T]         // nil: the download says it
+}
+
+// outcomes are those of items. They are valid until the next call. Many are made out
+// together: what does that is in the processor's caches then.
+func (f *flight[T]) outcomes(all []ended[T]) []Outcome[T] {
+	clear(f.group) // or the array keeps them
+	f.group = f.group[:0]
+	for i := range all {
+		f.group = append(f.group, f.outcome(&all[i]))
+	}
+	return f.group
+}
+
+func (f *flight[T]) outcome(e *ended[T]) Outcome[T] {
+	if e.outcome != nil {
+		return *e.outcome
+	}
+	o := Outcome[T]{Item: e.item}
+	f.settle(&o, e.download)
+	return o
 }
 
 // name returns what the link's file is called.
@@ -96,7 +130,8 @@ func (f *flight[T]) name(link *Link) (string, error) {
 	return f.cfg.naming(link.URL)
 }
 
-// download starts or joins the link's download.
+// download starts or joins the link's download. After a long row of files that were not
+// there it does not look for the next one before.
 func (f *flight[T]) download(link *Link, name string) *dlmanager.Download {
 	opts := slices.Clip(f.cfg.opts)
 	if link.Checksum != "" {
@@ -108,7 +143,21 @@ func (f *flight[T]) download(link *Link, name string) *dlmanager.Download {
 	if link.Priority != 0 {
 		opts = append(opts, dlmanager.WithPriority(link.Priority))
 	}
-	return f.m.Download(link.URL, name, opts...)
+	if f.misses.Load() >= longRow {
+		return f.m.Enqueue(link.URL, name, opts...)
+	}
+	d := f.m.Download(link.URL, name, opts...)
+	f.miss(d.IsRunning())
+	return d
+}
+
+// miss is told whether a file was not there.
+func (f *flight[T]) miss(missed bool) {
+	if missed {
+		f.misses.Add(1)
+	} else if f.misses.Load() > 0 {
+		f.misses.Store(0)
+	}
 }
 
 // wait waits for the download, and interrupts it when its time is over: at once if
@@ -132,7 +181,7 @@ func (f *flight[T]) wait(d *dlmanager.Download) {
 
 // settle says how the download ended, and calls the function of [WithThen].
 func (f *flight[T]) settle(o *Outcome[T], d *dlmanager.Download) {
-	err := d.Wait()
+	err := d.Err()
 	o.Result = d.Result()
 	o.Attempts, o.Bytes = o.Result.Attempts, o.Result.Bytes
 	switch {
@@ -158,6 +207,8 @@ func (f *flight[T]) there(o *Outcome[T], d *dlmanager.Download) {
 	o.State, o.Path = CacheHit, d.Dest()
 	if o.Result.Origin == dlmanager.OriginFetched || o.Result.Origin == dlmanager.OriginResumed {
 		o.State = Written
+	} else {
+		f.miss(false)
 	}
 	if f.cfg.then == nil {
 		return

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/dlmanager/dlmanager"
 )
@@ -135,7 +136,9 @@ func (l *Link) hasSecret() bool {
 // signed matches the names of parameters that are, or go with, a credential: those
 // of the object stores (Signature, X-Amz-*, X-Goog-*, sig of Azure, hdnea of Akamai)
 // and what people call theirs.
-var signed = regexp.MustCompile(`(?i)^(x-amz-|x-goog-|x-oss-|x-cos-|q-sign)|sig$|signature|token|secret|passw|pwd|^auth(orization|[-_]|$)|credential|api[-_]?key|access[-_]?key|^key$|session|jwt|hdnea|^policy$|^hmac`)
+var signed = sync.OnceValue(func() *regexp.Regexp { // not needed at each start of a command
+	return regexp.MustCompile(`(?i)^(x-amz-|x-goog-|x-oss-|x-cos-|q-sign)|sig$|signature|token|secret|passw|pwd|^auth(orization|[-_]|$)|credential|api[-_]?key|access[-_]?key|^key$|session|jwt|hdnea|^policy$|^hmac`)
+})
 
 // opaque is how long a value that is neither a path nor prose may be without being
 // taken for a secret: version numbers and dates are shorter, commit hashes as long.
@@ -149,7 +152,7 @@ func looksSigned(query string) bool {
 			value = name // a token may stand by itself
 		}
 		name, value = unescapedQuery(name), unescapedQuery(value)
-		if signed.MatchString(name) || len(value) > opaque && !strings.ContainsAny(value, "/ ") {
+		if signed().MatchString(name) || len(value) > opaque && !strings.ContainsAny(value, "/ ") {
 			return true
 		}
 	}

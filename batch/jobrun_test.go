@@ -162,6 +162,26 @@ func TestALimitIsSeenBeforeOutcomesAreTold(t *testing.T) {
 	assert.GreaterOrEqual(t, report.Left, links-1)
 }
 
+// Else a kill makes a link that was told to be bad be asked for again.
+func TestAFailureIsNotedBeforeTheNextOutcomeIsTold(t *testing.T) {
+	c := newCounter(t)
+	j, m := newJob(t), newManager(t)
+	const n = 100
+	for i := range n {
+		_, err := j.Add(Link{URL: c.URL + []string{"/good", "/bad"}[i%2] + fmt.Sprint(i)})
+		require.NoError(t, err)
+	}
+	told := 0
+	_, err := j.Run(t.Context(), m, Limits{}, func(o Outcome[Link]) {
+		assert.Equal(t, told, j.Stats().Failed)
+		if o.State == Failed {
+			told++
+		}
+	})
+	require.NoError(t, err)
+	assert.Equal(t, n/2, told)
+}
+
 func TestOneURLInARowHasAllItsNames(t *testing.T) {
 	c := newCounter(t)
 	m := newManager(t)

@@ -215,7 +215,7 @@ func hostOf(url string) string {
 }
 
 // noteAfter is how long outcomes that were told wait for the next one to be told, to
-// be noted with it: a kill in between makes them come again.
+// be noted with it: a kill in between makes them come again. Failures do not wait.
 const noteAfter = 10 * time.Millisecond
 
 // finish tells outcomes, and notes them with one write.
@@ -234,7 +234,8 @@ func (r *jobRun) finish(group []Outcome[jobItem]) {
 		}
 		r.tell(o)
 		told++
-		if now := time.Now(); now.Sub(begun) > noteAfter {
+		failed := o.State == Failed // a file that comes again is there, but this would be asked for again
+		if now := time.Now(); failed || now.Sub(begun) > noteAfter {
 			r.note(group[:told])
 			group, told, begun = group[told:], 0, now
 		}

@@ -62,7 +62,7 @@ func groups[T any](ctx context.Context, m *dlmanager.DownloadManager, from suppl
 		defer f.close() // also when the loop's body panics
 		f.start(from)
 		for {
-			all := f.line.pop()
+			all := f.outcomes(f.line.pop())
 			if len(all) == 0 {
 				f.rethrow()
 				return

@@ -44,11 +44,12 @@ type taker[T any] struct {
 const (
 	// longRow is how many files in a row have to be there before two goroutines look,
 	// and take several items at once: so a miss is begun before the next item is taken,
-	// but for the first ones after a row.
+	// but for the first ones after a row. And after so many in a row that are not there,
+	// nobody looks before.
 	longRow = 16
 	// atOnceTaken is how many items a goroutine takes then. To wait for the other one
 	// at each would cost more than to look.
-	atOnceTaken = 16
+	atOnceTaken = 64
 )
 
 // taken is an item that was taken.
@@ -156,10 +157,10 @@ func (t *taker[T]) begin(one *taken[T]) (there bool) {
 	f := t.f
 	switch {
 	case f.taking.Err() != nil:
-		f.line.finish(one.n, &Outcome[T]{Item: one.item, Err: context.Cause(f.taking)})
+		f.line.finish(one.n, &ended[T]{outcome: &Outcome[T]{Item: one.item, Err: context.Cause(f.taking)}})
 		return false
 	case one.err != nil:
-		f.line.finish(one.n, &Outcome[T]{Item: one.item, State: Failed, Err: one.err})
+		f.line.finish(one.n, &ended[T]{outcome: &Outcome[T]{Item: one.item, State: Failed, Err: one.err}})
 		return false
 	}
 	d := f.download(&one.item.Link, one.name)

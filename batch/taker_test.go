@@ -2,7 +2,9 @@ package batch
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,6 +46,24 @@ func TestRowsOfFilesThatAreThereComeInOrder(t *testing.T) {
 	}
 	assert.Equal(t, n, next)
 	assert.Zero(t, there)
+}
+
+// After a long row of files that are not there, what is there is found all the same.
+func TestRowsOfFilesThatAreNotThere(t *testing.T) {
+	s := echo(t)
+	m := newManager(t)
+	var items []Item[int]
+	there := map[int]bool{}
+	for i := range 6 * longRow {
+		items = append(items, Item[int]{Link{URL: fmt.Sprint(s.URL, "/", i), Name: fmt.Sprint(i)}, i})
+		if there[i] = i%(3*longRow) >= 2*longRow; there[i] {
+			require.NoError(t, m.Download(items[i].URL, items[i].Name).Wait())
+		}
+	}
+	for out := range Each(t.Context(), m, slices.Values(items)) {
+		require.NoError(t, out.Err)
+		assert.Equal(t, there[out.Value], out.State == CacheHit, out.Value)
+	}
 }
 
 func TestAPanicAfterARowIsTheLoops(t *testing.T) {
@@ -133,4 +153,31 @@ func TestAnOutcomeIsGivenOutWhileTheSequenceWaits(t *testing.T) {
 		seen <- out.Value
 	}
 	assert.Equal(t, len(items), n)
+}
+
+// A download may be over the moment it is begun, and its finished hook still at work.
+func TestAnOutcomeComesAfterTheFinishedHook(t *testing.T) {
+	s := echo(t)
+	begun, release := make(chan struct{}), make(chan struct{})
+	var over atomic.Bool
+	m := newManager(t, dlmanager.WithHooks(dlmanager.Hooks{Finished: func(*dlmanager.Download) {
+		close(begun)
+		<-release
+		for range 1000 {
+			runtime.Gosched()
+		}
+		over.Store(true)
+	}}))
+	f := newFlight[int](t.Context(), m, false, newConfig(nil))
+	item := Item[int]{Link: Link{URL: s.URL + "/file", Name: "file"}}
+	d := m.Download(item.URL, item.Name)
+	<-begun
+	require.False(t, d.IsRunning())
+	close(release)
+	n := f.line.take(1)
+	f.finish(n, item, d)
+	assert.True(t, over.Load())
+	f.line.end()
+	assert.Equal(t, Written, f.outcomes(f.line.pop())[0].State)
+	f.close()
 }
