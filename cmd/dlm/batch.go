@@ -276,6 +276,16 @@ type earlyEnd struct{ error }
 
 func (e *earlyEnd) Unwrap() error { return e.error }
 
+// tell tells who wants to know what came of a link.
+func (r *batchRun) tell(o *batch.Outcome[batch.Link]) error {
+	if r.show.listener == nil && r.report.out == nil {
+		return nil
+	}
+	j := r.outcomeJob(o)
+	r.show.finished(j)
+	return r.report.write(j, o.Line)
+}
+
 // told returns what is done with each outcome.
 func (r *batchRun) told(stop context.CancelCauseFunc) func(batch.Outcome[batch.Link]) {
 	return func(o batch.Outcome[batch.Link]) {
@@ -289,9 +299,7 @@ func (r *batchRun) told(stop context.CancelCauseFunc) func(batch.Outcome[batch.L
 				stop(&earlyEnd{err})
 			}
 		}
-		j := r.outcomeJob(&o)
-		r.show.finished(j)
-		if err := r.report.write(j, o.Line); err != nil {
+		if err := r.tell(&o); err != nil {
 			stop(&earlyEnd{&hinted{err, "the report lacks what is over by now: --restart begins it anew, and fetches nothing again that is there"}})
 		}
 		if o.Err != nil && isDisk(o.Err) && isNoSpace(o.Err) {

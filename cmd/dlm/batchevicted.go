@@ -16,29 +16,44 @@ import (
 type evictions struct {
 	mu     sync.Mutex // guards all below
 	seed   maphash.Seed
-	landed map[uint64]struct{}
+	early  []uint64            // landed before anything was evicted, which seldom is: a list costs less than a map
+	landed map[uint64]struct{} // all that did; nil: nothing was evicted yet
 	gone   map[uint64]struct{} // evicted before it was heard that they had landed, or not of the batch
 	count  int
 	saved  int // of count, in the job
 }
 
 func newEvictions() *evictions {
-	return &evictions{seed: maphash.MakeSeed(), landed: map[uint64]struct{}{}, gone: map[uint64]struct{}{}}
+	return &evictions{seed: maphash.MakeSeed(), gone: map[uint64]struct{}{}}
 }
 
 func (e *evictions) land(path string) {
-	e.pair(path, e.gone, e.landed)
-}
-
-func (e *evictions) evict(f dlmanager.Removed) {
-	e.pair(f.Path, e.landed, e.gone)
-}
-
-// pair counts a path that the other side has, and else keeps it for that.
-func (e *evictions) pair(path string, others, own map[uint64]struct{}) {
 	h := maphash.String(e.seed, path)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.landed == nil {
+		e.early = append(e.early, h)
+		return
+	}
+	e.pair(h, e.gone, e.landed)
+}
+
+func (e *evictions) evict(f dlmanager.Removed) {
+	h := maphash.String(e.seed, f.Path)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.landed == nil {
+		e.landed = make(map[uint64]struct{}, len(e.early))
+		for _, h := range e.early {
+			e.landed[h] = struct{}{}
+		}
+		e.early = nil
+	}
+	e.pair(h, e.landed, e.gone)
+}
+
+// pair counts a file that the other side has, and else keeps it for that. It needs mu.
+func (e *evictions) pair(h uint64, others, own map[uint64]struct{}) {
 	if _, there := others[h]; there {
 		delete(others, h)
 		e.count++

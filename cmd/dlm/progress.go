@@ -9,16 +9,17 @@ import (
 	"github.com/dlmanager/dlmanager"
 )
 
-// display shows how the work goes on. One goroutine calls show and end;
-// finished is called from others.
+// display shows how the work goes on. One goroutine calls its methods.
 type display interface {
 	// show is told what is under way, several times a second.
 	show(view)
-	// finished is told of each file when it is over.
-	finished(*job)
 	// end is told how all ended, and takes from the screen what must not stay.
 	end(view)
 }
+
+// listener is a display that is told of each file when it is over, too, by
+// whoever has fetched it.
+type listener interface{ finished(*job) }
 
 // view is a moment of the work. Byte counts leave out what has failed.
 type view struct {
@@ -187,15 +188,15 @@ func isTerminal(w any) bool {
 // noDisplay shows nothing.
 type noDisplay struct{}
 
-func (noDisplay) show(view)     {}
-func (noDisplay) finished(*job) {}
-func (noDisplay) end(view)      {}
+func (noDisplay) show(view) {}
+func (noDisplay) end(view)  {}
 
 // follower shows the work while it lasts.
 type follower struct {
-	display
-	stop chan struct{}
-	over chan struct{} // closed when the goroutine has ended
+	display  display
+	listener listener // nil: the display is none
+	stop     chan struct{}
+	over     chan struct{} // closed when the goroutine has ended
 }
 
 // lookEvery is how often the work is looked at: a bar that moves more often
@@ -206,6 +207,7 @@ const lookEvery = 200 * time.Millisecond
 // goroutine.
 func (g *getCommand) follow(look func(now time.Time) view) *follower {
 	f := &follower{display: g.chooseDisplay(), stop: make(chan struct{}), over: make(chan struct{})}
+	f.listener, _ = f.display.(listener)
 	go func() {
 		defer close(f.over)
 		ticks := time.NewTicker(lookEvery)
@@ -221,6 +223,13 @@ func (g *getCommand) follow(look func(now time.Time) view) *follower {
 		}
 	}()
 	return f
+}
+
+// finished is told of each file when it is over.
+func (f *follower) finished(j *job) {
+	if f.listener != nil {
+		f.listener.finished(j)
+	}
 }
 
 // end shows how all ended and returns when nothing is shown any more.

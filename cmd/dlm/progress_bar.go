@@ -27,8 +27,6 @@ func (d *barDisplay) show(v view) {
 	}
 }
 
-func (d *barDisplay) finished(*job) {}
-
 // begin puts one bar on the screen: the last line. The lines above it extend it.
 func (d *barDisplay) begin() {
 	d.container = mpb.New(

@@ -23,8 +23,6 @@ func (d *plainDisplay) show(v view) {
 	}
 }
 
-func (d *plainDisplay) finished(*job) {}
-
 func (d *plainDisplay) end(v view) {
 	if d.last > 0 {
 		d.ui.summarize(v)
