@@ -15,8 +15,8 @@ import (
 )
 
 // driveBare fetches a list with 16 workers, a connection each, and makes the system
-// calls for each file that dlm batch makes, and nothing else: what its promises cost
-// in the kernel. Directory, list.
+// calls that dlm batch makes for each file, but not those that it makes for many, and
+// nothing else: what its promises cost in the kernel. Directory, list.
 func driveBare(args []string) error {
 	urls, err := readLines(args[1])
 	if err != nil {
@@ -31,8 +31,8 @@ func driveBare(args []string) error {
 
 // bare are the open folders of a cache, and the file that notes what is in it.
 type bare struct {
-	home, partials, folder int
-	journal                *os.File
+	partials, folder int
+	journal          *os.File
 }
 
 // bareFolder is where files land, as those of one host do.
@@ -48,7 +48,7 @@ func newBare(dir string) (*bare, error) {
 		return nil, err
 	}
 	var err error
-	for path, fd := range map[string]*int{dir: &b.home, filepath.Join(own, "partial"): &b.partials, filepath.Join(dir, bareFolder): &b.folder} {
+	for path, fd := range map[string]*int{filepath.Join(own, "partial"): &b.partials, filepath.Join(dir, bareFolder): &b.folder} {
 		if *fd, err = unix.Open(path, unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 			return nil, err
 		}
@@ -84,9 +84,6 @@ func (b *bare) work(work <-chan string) error {
 // fetch fetches one file.
 func (b *bare) fetch(c net.Conn, r *bufio.Reader, u *url.URL, buf []byte) (err error) {
 	name := filepath.Base(u.Path)
-	if err := b.look(name); err != nil {
-		return err
-	}
 	file, err := unix.Openat(b.partials, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o666)
 	if err != nil {
 		return err
@@ -146,7 +143,7 @@ func (b *bare) look(name string) error {
 	}
 }
 
-// land seals the file, closes a copy of it, gives it its name and notes it.
+// land seals the file, gives it its name and notes it.
 func (b *bare) land(file int, name string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(file, &st); err != nil {
@@ -156,12 +153,7 @@ func (b *bare) land(file int, name string) error {
 	if err := unix.UtimesNanoAt(b.partials, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
-	copied, err := unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(unix.Close(copied), unix.Fstat(file, &st), unix.Fstatat(b.home, bareFolder, &st, unix.AT_SYMLINK_NOFOLLOW))
-	if err != nil {
+	if err := unix.Fstat(file, &st); err != nil {
 		return err
 	}
 	if err := unix.Renameat(b.partials, name, b.folder, name); err != nil {
