@@ -14,7 +14,8 @@ const (
 	// together is how many outcomes are given out together, and togetherFor how long
 	// the first of them waits for the others, while more is under way: to wake the loop
 	// costs as much as to find a file. With small files from near by, some fifty come
-	// in that time.
+	// in that time. What failed waits for nothing: who learns that the disk is full
+	// stops before the next files fail of it.
 	together    = 64
 	togetherFor = 3 * time.Millisecond
 )
@@ -83,8 +84,9 @@ func (c *collector[E]) take(items int) uint64 {
 	return n
 }
 
-// finish takes what the item with the number has come to.
-func (c *collector[E]) finish(n uint64, e *E) {
+// finish takes what the item with the number has come to. Who gives out may have to
+// act on one that is urgent: it waits for no other.
+func (c *collector[E]) finish(n uint64, e *E, urgent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ordered {
@@ -93,7 +95,7 @@ func (c *collector[E]) finish(n uint64, e *E) {
 	} else {
 		c.ready = append(c.ready, *e)
 	}
-	c.call()
+	c.call(urgent)
 }
 
 // inOrder makes those ready whose turn it is.
@@ -110,10 +112,10 @@ func (c *collector[E]) inOrder() {
 }
 
 // call wakes who gives out, at once or when there may be more.
-func (c *collector[E]) call() {
+func (c *collector[E]) call(urgent bool) {
 	switch {
 	case len(c.ready) == 0:
-	case len(c.ready) >= c.together, c.full, c.ended:
+	case urgent, len(c.ready) >= c.together, c.full, c.ended:
 		c.come.Signal()
 	case c.armed:
 	case c.timer == nil:

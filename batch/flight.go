@@ -85,14 +85,19 @@ func (f *flight[T]) follow(n uint64, item Item[T], d *dlmanager.Download) {
 			out := f.outcome(&e)
 			e = ended[T]{outcome: &out}
 		}
-		f.line.finish(n, &e)
+		f.end(n, e)
 	})
 }
 
 // finish gives a download whose outcome stands to the line, after its finished hook.
 func (f *flight[T]) finish(n uint64, item Item[T], d *dlmanager.Download) {
 	_ = d.Wait() // its error is part of the outcome
-	f.line.finish(n, &ended[T]{item: item, download: d})
+	f.end(n, ended[T]{item: item, download: d})
+}
+
+// end gives what an item has come to to the line.
+func (f *flight[T]) end(n uint64, e ended[T]) {
+	f.line.finish(n, &e, e.failed())
 }
 
 // ended is an item that came to its end.
@@ -100,6 +105,14 @@ type ended[T any] struct {
 	item     Item[T]
 	download *dlmanager.Download // is over
 	outcome  *Outcome[T]         // nil: the download says it
+}
+
+// failed reports whether its file is not there.
+func (e *ended[T]) failed() bool {
+	if e.outcome != nil {
+		return e.outcome.Err != nil
+	}
+	return e.download.Err() != nil
 }
 
 // outcomes are those of items. They are valid until the next call. Many are made out

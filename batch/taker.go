@@ -157,10 +157,10 @@ func (t *taker[T]) begin(one *taken[T]) (there bool) {
 	f := t.f
 	switch {
 	case f.taking.Err() != nil:
-		f.line.finish(one.n, &ended[T]{outcome: &Outcome[T]{Item: one.item, Err: context.Cause(f.taking)}})
+		f.end(one.n, ended[T]{outcome: &Outcome[T]{Item: one.item, Err: context.Cause(f.taking)}})
 		return false
 	case one.err != nil:
-		f.line.finish(one.n, &ended[T]{outcome: &Outcome[T]{Item: one.item, State: Failed, Err: one.err}})
+		f.end(one.n, ended[T]{outcome: &Outcome[T]{Item: one.item, State: Failed, Err: one.err}})
 		return false
 	}
 	d := f.download(&one.item.Link, one.name)
