@@ -168,6 +168,10 @@ func (m *DownloadManager) newDownload(url string, opts []DownloadOption) *Downlo
 // start makes d the download of name and starts it, unless there is nothing to do,
 // or returns the one in flight. Of who asks is counted whether he may leave.
 func (m *DownloadManager) start(d *Download, name string, mayLeave bool) *Download {
+	found, looked := m.findAtOnce(d, name)
+	if found {
+		return d
+	}
 	if err := m.locate(d, name); err != nil {
 		return m.refuse(d, err)
 	}
@@ -178,7 +182,7 @@ func (m *DownloadManager) start(d *Download, name string, mayLeave bool) *Downlo
 	case running != nil:
 		return running
 	}
-	m.lookOrStart(d)
+	m.lookOrStart(d, looked)
 	return d
 }
 
@@ -244,11 +248,12 @@ func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, 
 }
 
 // lookOrStart finishes the download at once if its file is there, and else
-// starts it.
-func (m *DownloadManager) lookOrStart(d *Download) {
+// starts it. If somebody has just looked, it does not: whoever is about to fetch a file
+// looks again when nobody else can.
+func (m *DownloadManager) lookOrStart(d *Download, looked bool) {
 	if m.pendingOf(d).earlier == nil {
 		unseen := d.unseen && !d.cfg.offline && m.queue.delay <= 0 // else a place makes others wait
-		if !unseen && m.lookFirst(d) {
+		if !unseen && !looked && m.lookFirst(d) {
 			return
 		}
 		t := m.enqueue(d) // here and not in the goroutine: first come, first served

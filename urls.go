@@ -129,6 +129,9 @@ func FlatName(rawURL string) (string, error) {
 // where something could not be kept to the letter, such as a query. It depends
 // on the URL alone, and different URLs have different ones.
 func TreeName(rawURL string) (string, error) {
+	if scheme, host, path, ok := plainURL(rawURL); ok { // this takes no memory
+		return fs.TreeName(&url.URL{Scheme: scheme, Host: host, Path: path})
+	}
 	u, err := parseURL(rawURL)
 	if err != nil {
 		return "", err

@@ -59,6 +59,85 @@ func TreeName(u *url.URL) (string, error) {
 	if u.Hostname() == "" {
 		return "", &NameError{Name: u.EscapedPath(), Reason: "the URL has no host; give a name"}
 	}
+	if name, ok := plainTreeName(u); ok {
+		return name, nil
+	}
+	return anyTreeName(u)
+}
+
+// plainTreeName is TreeName of a URL that is in one spelling already, and whose parts
+// are parts of the name as they are. Most are, and a list has many.
+func plainTreeName(u *url.URL) (name string, ok bool) {
+	host, port, _ := strings.Cut(u.Host, ":")
+	var room [maxTree]byte
+	b := append(room[:0], host...)
+	switch {
+	case u.Scheme == "http":
+		b = append(append(b, '+'), cmp.Or(port, "80")...)
+	case u.Scheme != "https":
+		return "", false
+	case port != "" && port != "443":
+		b = append(append(b, "+tls"...), port...)
+	}
+	rest, rooted := strings.CutPrefix(u.Path, "/")
+	if !rooted || u.RawPath != "" || u.RawQuery != "" || u.ForceQuery || port != "" && !isPort(port) ||
+		!isPlainPart(host, lowerPlainChars) || isOwn(host) || len(b)+2*len(u.Path) > maxTree {
+		return "", false
+	}
+	part, rest, more := strings.Cut(rest, "/")
+	for ; more; part, rest, more = strings.Cut(rest, "/") {
+		if !isPlainPart(part, plainChars) {
+			return "", false
+		}
+		b = append(append(b, '/'), part...)
+		if isLikeFile(part) {
+			b = append(b, '+')
+		}
+	}
+	if !isPlainPart(part, plainChars) || looksMarked(part) {
+		return "", false
+	}
+	b = append(b, '/')
+	if _, ext := splitExt(part); ext == "" {
+		b = append(b, leafFolder+"/"...)
+	}
+	return string(append(b, part...)), true
+}
+
+// isPlainPart reports whether a segment of a path or a host is a part of a name that
+// stands for it, and has no other characters than those.
+func isPlainPart(s string, chars *[1 << 8]bool) bool {
+	if s == "" || len(s) > maxPlainPart || s[len(s)-1] == '.' {
+		return false
+	}
+	for i := range len(s) {
+		if !chars[s[i]] {
+			return false
+		}
+	}
+	return !isDevice(s)
+}
+
+// maxPlainPart is short enough for all that may be added to a part.
+const maxPlainPart = 200
+
+// plainChars are those that are the same in a URL's path and in a name, and
+// lowerPlainChars those of them that a host has in its one spelling.
+var (
+	plainChars      = charTable(func(c byte) bool { return isLetter(c) || isDigit(c) || strings.IndexByte("-._~+,=@", c) >= 0 })
+	lowerPlainChars = charTable(func(c byte) bool { return 'a' <= c && c <= 'z' || isDigit(c) || c == '-' || c == '.' })
+)
+
+func charTable(has func(byte) bool) *[1 << 8]bool {
+	var table [1 << 8]bool
+	for i := range table {
+		table[i] = has(byte(i))
+	}
+	return &table
+}
+
+// anyTreeName is TreeName of any URL.
+func anyTreeName(u *url.URL) (string, error) {
 	r := resourceOf(u)
 	folders, leaf, exact := r.parts()
 	name := join(folders, leaf)
@@ -211,22 +290,22 @@ func spells(segment, part string) bool {
 }
 
 // unescapedChars are those that need no escape.
-var unescapedChars = func() (table [1 << 8]bool) {
-	for i := range table {
-		c := byte(i)
-		table[i] = isLetter(c) || isDigit(c) || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
-	}
-	return table
-}()
+var unescapedChars = charTable(func(c byte) bool {
+	return isLetter(c) || isDigit(c) || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
+})
 
 // folder makes a part one that neither a file nor the folder of files without
 // extensions can have. It can be undone: less one "+", if there is one.
 func folder(part string) string {
-	_, ext := splitExt(part)
-	if ext != "" || part == leafFolder || strings.HasSuffix(part, "+") {
+	if isLikeFile(part) {
 		return part + "+"
 	}
 	return part
+}
+
+func isLikeFile(part string) bool {
+	_, ext := splitExt(part)
+	return ext != "" || part == leafFolder || part[len(part)-1] == '+'
 }
 
 // lowerASCII leaves other letters alone: what they are in a host's lower case is

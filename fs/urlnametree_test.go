@@ -157,6 +157,11 @@ func (n *names) add(t *testing.T, u *url.URL) {
 	name, err := TreeName(u)
 	require.NoError(t, err, u)
 	requireTreeName(t, name)
+	if plain, ok := plainTreeName(u); ok {
+		same, err := anyTreeName(u)
+		require.NoError(t, err, u)
+		require.Equal(t, same, plain, u)
+	}
 	id := identityOf(u)
 	if other, taken := n.owner[name]; taken && other != id {
 		t.Fatalf("%s and %s are both called %s", id, other, name)
@@ -209,6 +214,29 @@ func TestTreeNamesNeverMeet(t *testing.T) {
 	}
 }
 
+// Some URLs take a shorter way to the same names.
+func TestUsualURLsArePlain(t *testing.T) {
+	for _, raw := range []string{
+		"https://example.com/dir/Tool_Linux-1.2.tar.gz", "http://127.0.0.1:8080/x.d/kubectl", "https://h:8443/v1.2/c++/-/.config/a",
+	} {
+		u := parsed(t, raw)
+		name, plain := plainTreeName(u)
+		require.True(t, plain, raw)
+		any, err := anyTreeName(u)
+		require.NoError(t, err)
+		assert.Equal(t, any, name)
+		assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = TreeName(u) }), 1.0)
+	}
+	for _, raw := range []string{
+		"https://con/a.b", "https://.dlm/a.b", "https://h:08/a.b", "https://H/a.b", "https://h./a.b", "https://h/aux.x/b.c", "https://h/a./b",
+		"https://h/a//b", "https://h/a/", "https://h/../b.c", "https://h/a.b?", "https://h/a%20b", "https://h/x-ABCDEFGHIJKLMNOP.tar.gz",
+		"https://h/" + strings.Repeat("-/", 299) + "a.b", "https://h/" + strings.Repeat("a", 201),
+	} {
+		_, plain := plainTreeName(parsed(t, raw))
+		assert.False(t, plain, raw)
+	}
+}
+
 func FuzzTreeName(f *testing.F) {
 	f.Add("https://h/a", "https://h/a/b")
 	f.Add("https://h/a.b", "https://h/a.b/c.d")
@@ -216,6 +244,9 @@ func FuzzTreeName(f *testing.F) {
 	f.Add("http://h/x", "https://h:80/x")
 	f.Add("https://[::1%25eth0]/%2e./%zz", "https://[::1]:8443//")
 	f.Add("https://h/%e9/%E9+", "https://xn--bcher-kva.example/-/-+")
+	f.Add("http://h:81/x.d/y", "https://h:443/v1+/-/c++")
+	f.Add("https://h/"+strings.Repeat("a", 200)+"/lpt1.x", "https://h/X-ABCDEFGHIJKLMNOP.tar.gz")
+	f.Add("https://"+strings.Repeat("h", 200)+":65535/"+strings.Repeat("x.y/", 80)+"z", "https://h/"+strings.Repeat("+/", 150)+"b.c")
 	f.Add("https://h/"+strings.Repeat("x.y/", 200), "https://h/"+strings.Repeat("%20", 300)+"con")
 	f.Fuzz(func(t *testing.T, one, two string) {
 		all := names{owner: map[string]string{}, folders: map[string]string{}}
