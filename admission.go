@@ -25,46 +25,49 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 	return m.lookAnew(d)
 }
 
-// lookAnew is lookFor for one whose origin may have been asked about the file by
-// somebody else meanwhile.
+// lookAnew is look for one who does not insist on fetching it, and whose origin may have
+// been asked about the file by somebody else meanwhile.
 func (m *DownloadManager) lookAnew(d *Download) (*fs.Info, error) {
-	info, err := m.lookFor(d)
-	if info == nil || err != nil || !d.asking {
-		return info, err
+	info, there, err := m.find(d)
+	if !there {
+		return nil, err
 	}
-	if entry, known := m.dir.Entry(d.name, *info); d.suspect || m.outdated(d, entry, known) {
+	found := info // what is not there takes no memory
+	if err != nil || !d.asking {
+		return &found, err
+	}
+	if entry, known := m.dir.Entry(d.name, info); d.suspect || m.outdated(d, entry, known) {
 		return nil, nil
 	}
-	return info, nil
+	return &found, nil
 }
 
-// lookFor is look for one who does not insist on fetching it.
-func (m *DownloadManager) lookFor(d *Download) (*fs.Info, error) {
-	info, err := m.dir.Stat(d.name)
+// find looks for the file and records its use.
+func (m *DownloadManager) find(d *Download) (info fs.Info, there bool, err error) {
+	info, err = m.dir.Stat(d.name)
 	d.absent = errors.Is(err, os.ErrNotExist)
 	if d.absent {
 		m.limit.forget(m.shelf, d.name) // somebody else removed it
-		return nil, nil
+		return info, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return info, false, err
 	}
 	if other, differs := m.dir.Spelling(d.name); differs {
-		return nil, &NameTakenError{Name: d.name, By: other, twin: true}
+		return info, false, &NameTakenError{Name: d.name, By: other, twin: true}
 	}
 	if d.derived {
 		if same, err := m.isOf(d, info); err != nil || !same {
-			return nil, err
+			return info, false, err
 		}
 	}
 	condition := m.dir.Condition(d.name, info)
 	if condition == fs.Damaged {
 		d.cfg.logger.Warn("the file that is there is not what was fetched", "name", d.name)
-		return nil, nil
+		return info, false, nil
 	}
 	d.suspect = condition == fs.Suspect
-	found := info // what is not there takes no memory
-	return &found, m.use(d, info)
+	return info, true, m.use(d, info)
 }
 
 // use records the use of the file that the download found.

@@ -48,7 +48,7 @@ type Download struct {
 	stop     error           // ErrCanceled or ErrInterrupted, once asked for
 	abort    *ending.Context // its end is that of what is under way; nil before it starts
 	err      error           // the outcome, when over
-	result   Result
+	result   *Result // nil: none yet, or that of a file that was found at once; see outcome
 	attempts int
 	holder   string        // who is waited for
 	check    *check        // nil: none
@@ -373,7 +373,7 @@ func (d *Download) OnProgress(fn ProgressFunc) (stop func()) {
 
 func (d *Download) observe(id int, fn ProgressFunc) {
 	d.mu.Lock()
-	succeeded, size := d.over && d.err == nil, d.result.Bytes
+	succeeded, size := d.over && d.err == nil, d.outcome().Bytes
 	if !succeeded {
 		d.observers.set(id, fn) // under mu: finish tells it the end if nobody else does
 	}
@@ -402,7 +402,19 @@ func (d *Download) Progress() Progress {
 func (d *Download) Result() Result {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.result
+	return d.outcome()
+}
+
+// outcome returns how the download ended. Of a file that was found at once the size is
+// all there is to be said, and the meter has that. It needs mu.
+func (d *Download) outcome() Result {
+	switch {
+	case d.result != nil:
+		return *d.result
+	case d.over && d.err == nil:
+		return Result{Origin: OriginCached, Bytes: d.meter.total.Load(), Verified: true}
+	}
+	return Result{}
 }
 
 // CopyTo waits for the download and copies its file to the path dst, outside the
@@ -433,7 +445,7 @@ func (d *Download) brought(info fs.Info) bool {
 		return true
 	}
 	info.ModTime = time.Unix(0, info.ModTime.UnixNano()) // as d.modTime was, also where that overflows
-	return info.Is(d.result.Bytes, time.Unix(0, d.modTime))
+	return info.Is(d.outcome().Bytes, time.Unix(0, d.modTime))
 }
 
 func (d *Download) setModTime(t time.Time) {

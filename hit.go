@@ -18,18 +18,14 @@ func (m *DownloadManager) findAtOnce(d *Download, name string) (found, looked bo
 	}
 	defer m.leasing.Done()
 	d.name, d.dest = name, m.dir.Path(name)
-	info, err := m.look(d)
-	if info == nil || d.suspect {
-		return false, info == nil && err == nil && !d.cfg.offline
+	info, there, err := m.find(d)
+	if !there || err != nil || d.suspect {
+		return false, !there && err == nil && !d.cfg.offline
 	}
-	if err == nil {
-		var result Result
-		if result, err = d.found(*info, fs.Entry{}, false); err == nil {
-			d.state, d.over, d.result, d.closed = StateDone, true, result, true
-			d.logOutcome(result, nil)
-		}
-	}
-	return err == nil, false
+	d.measure(info)
+	d.state, d.over, d.closed = StateDone, true, true
+	d.logOutcome(d.outcome(), nil)
+	return true, false
 }
 
 // asksNobody reports whether it is enough that the file is there: no origin, checksum or

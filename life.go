@@ -156,13 +156,18 @@ func (d *Download) found(info fs.Info, e fs.Entry, known bool) (Result, error) {
 	if !known {
 		e = fs.Entry{} // of another file
 	}
-	d.meter.total.Store(info.Size)
-	d.meter.current.Store(info.Size)
-	d.setModTime(info.ModTime)
+	d.measure(info)
 	result := Result{Origin: OriginCached, Bytes: info.Size, Verified: !e.Unproven || d.checked()}
 	result.CRC32C, result.ETag, result.LastModified = e.CRC32C, e.ETag, e.LastModified
 	result.Digest = firstDigest(e.Digests)
 	return result, d.observers.notify(d, info.Size, info.Size)
+}
+
+// measure takes in what is there.
+func (d *Download) measure(info fs.Info) {
+	d.meter.total.Store(info.Size)
+	d.meter.current.Store(info.Size)
+	d.setModTime(info.ModTime)
 }
 
 // create → transfer, await (somebody else fetches the file), examine, or failed.

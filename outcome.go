@@ -112,7 +112,7 @@ func (d *Download) finish(result Result, err error) {
 		err = ErrCanceled // asked for after the interruption, and before its end
 	}
 	result.Attempts = d.attempts
-	d.state, d.over, d.err, d.result = StateDone, true, err, result
+	d.state, d.over, d.err, d.result = StateDone, true, err, &result
 	d.abort = nil // it is part of what the goroutine has held
 	d.mu.Unlock()
 	d.site.leave(d)
