@@ -40,6 +40,11 @@ func (h *homeFolder) reach(folder string, since time.Time, fn func(fd int) error
 		return false, nil
 	}
 	h.once.Do(h.open)
+	if folder != "" && since.IsZero() {
+		if done, err := h.sub.inOpened(folder, fn); done {
+			return true, err
+		}
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	switch {
@@ -50,7 +55,7 @@ func (h *homeFolder) reach(folder string, since time.Time, fn func(fd int) error
 	case !since.IsZero():
 		return h.sub.inSince(h.dir, folder, since, fn)
 	}
-	return h.sub.in(h.dir, folder, fn)
+	return h.sub.inNew(h.dir, folder, fn)
 }
 
 // isPlainPath reports whether the name leads to a folder without any link on the way,

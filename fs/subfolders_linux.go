@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"maps"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,9 +23,10 @@ const (
 // now. They are kept open, so that what is in them is reached in one step. It is safe
 // for concurrent use.
 type subfolders struct {
-	mu   sync.RWMutex // guards all below; not held while a folder is used, which a file system may let hang
-	kept map[string]*subfolder
-	over bool // nothing is kept any more
+	kept atomic.Pointer[map[string]*subfolder] // replaced, never changed: nobody waits to look; nil: none
+
+	mu   sync.Mutex // for who replaces kept, and guards over
+	over bool       // nothing is kept any more
 }
 
 type subfolder struct {
@@ -35,17 +37,13 @@ type subfolder struct {
 	users    atomic.Int32 // who uses dir, and who keeps it; the last one closes it
 }
 
-// in calls fn with a descriptor of the folder of that name below home, which is not
-// reached by any link. It is not done where the kernel cannot tell in one step, or
-// where there is a link, which is os.Root's to judge.
-func (s *subfolders) in(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
-	if done, err := s.inKept(name, fn, func(*subfolder) bool { return true }); done {
-		return true, err
-	}
-	return s.inNew(home, name, fn)
+// inOpened calls fn with a descriptor of the folder of that name if it was opened just
+// now, and else does nothing.
+func (s *subfolders) inOpened(name string, fn func(fd int) error) (done bool, err error) {
+	return s.inKept(name, fn, func(*subfolder) bool { return true })
 }
 
-// inSince is in for the folder that has the name, or had it since a time.
+// inSince is inOpened, and inNew, for the folder that has the name, or had it since a time.
 func (s *subfolders) inSince(home *os.File, name string, since time.Time, fn func(fd int) error) (done bool, err error) {
 	if done, err := s.inKept(name, fn, func(f *subfolder) bool { return f.wasAt(home, name, since) }); done {
 		return true, err
@@ -53,7 +51,9 @@ func (s *subfolders) inSince(home *os.File, name string, since time.Time, fn fun
 	return s.inNew(home, name, fn)
 }
 
-// inNew opens the folder.
+// inNew calls fn with a descriptor of the folder of that name below home, which is not
+// reached by any link. It is not done where the kernel cannot tell in one step, or
+// where there is a link, which is os.Root's to judge.
 func (s *subfolders) inNew(home *os.File, name string, fn func(fd int) error) (done bool, err error) {
 	since := time.Now()
 	dir, err := openBelow(home, name)
@@ -87,14 +87,18 @@ func (s *subfolders) inKept(name string, fn func(fd int) error, may func(*subfol
 
 // get returns the folder if it was opened just now, for its caller to release; else nil.
 func (s *subfolders) get(name string) *subfolder {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	f := s.kept[name]
-	if f == nil || time.Since(f.since) >= keptFor {
+	f := s.folders()[name]
+	if f == nil || time.Since(f.since) >= keptFor || !f.acquire() {
 		return nil
 	}
-	f.users.Add(1)
 	return f
+}
+
+func (s *subfolders) folders() map[string]*subfolder {
+	if kept := s.kept.Load(); kept != nil {
+		return *kept
+	}
+	return nil
 }
 
 // newSubfolder returns a folder for its caller to release.
@@ -104,6 +108,19 @@ func newSubfolder(dir *os.File, since time.Time) *subfolder {
 	f := &subfolder{dir: dir, since: since, dev: uint64(st.Dev), ino: st.Ino}
 	f.users.Store(1)
 	return f
+}
+
+// acquire says that it is used once more, unless it is being closed.
+func (f *subfolder) acquire() bool {
+	for {
+		users := f.users.Load()
+		if users == 0 {
+			return false
+		}
+		if f.users.CompareAndSwap(users, users+1) {
+			return true
+		}
+	}
 }
 
 // release says that it is used once less.
@@ -139,35 +156,36 @@ func (f *subfolder) isAt(home *os.File, name string) bool {
 func (s *subfolders) keep(name string, f *subfolder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.kept[name]
-	switch {
-	case s.over, old != nil && old.since.After(f.since):
+	before := s.folders()
+	old := before[name]
+	if s.over || old != nil && old.since.After(f.since) {
 		return
-	case old != nil:
-		old.release()
-	case len(s.kept) >= mostKept:
-		s.drop()
 	}
-	if s.kept == nil {
-		s.kept = map[string]*subfolder{}
+	kept := map[string]*subfolder{}
+	if old != nil || len(before) < mostKept { // else it is time for others
+		maps.Copy(kept, before)
 	}
 	f.users.Add(1)
-	s.kept[name] = f
+	kept[name] = f
+	s.replace(kept)
 }
 
-// drop keeps none any longer.
-func (s *subfolders) drop() {
-	for _, f := range s.kept {
-		f.release()
+// replace lets go of what is not kept any longer. It needs mu.
+func (s *subfolders) replace(kept map[string]*subfolder) {
+	before := s.folders()
+	s.kept.Store(&kept)
+	for name, f := range before {
+		if kept[name] != f {
+			f.release()
+		}
 	}
-	clear(s.kept)
 }
 
 func (s *subfolders) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	s.drop()
+	s.replace(nil)
 }
 
 // isStale reports whether err may come from the folder's having been removed since it

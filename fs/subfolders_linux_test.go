@@ -40,7 +40,7 @@ func put(t *testing.T, path, content string) {
 func (s *subfolders) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.kept {
+	for _, f := range s.folders() {
 		f.since = f.since.Add(-keptFor)
 	}
 }
@@ -53,7 +53,7 @@ func TestAFolderThatWasRemovedIsSeenAtOnce(t *testing.T) {
 		info, err := lookUp(d.fsys, "a/b/file")
 		require.NoError(t, err)
 		require.EqualValues(t, 4, info.Size)
-		require.Contains(t, s.kept, "a/b")
+		require.Contains(t, s.folders(), "a/b")
 		require.NoError(t, os.RemoveAll(d.Path("a")))
 		if i%2 == 0 {
 			_, err = lookUp(d.fsys, "a/b/file")
@@ -114,9 +114,9 @@ func TestFewFoldersAreKeptOpen(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.LessOrEqual(t, len(s.kept), mostKept)
+	require.LessOrEqual(t, len(s.folders()), mostKept)
 	var kept []*os.File
-	for _, f := range s.kept {
+	for _, f := range s.folders() {
 		kept = append(kept, f.dir)
 	}
 	require.NotEmpty(t, kept)
@@ -126,7 +126,7 @@ func TestFewFoldersAreKeptOpen(t *testing.T) {
 	}
 	_, err := lookUp(d.fsys, "1/file")
 	require.Error(t, err, "a closed directory shows nothing")
-	require.Empty(t, s.kept)
+	require.Empty(t, s.folders())
 }
 
 func TestAFolderThatHangsHoldsUpNoOther(t *testing.T) {
@@ -135,12 +135,11 @@ func TestAFolderThatHangsHoldsUpNoOther(t *testing.T) {
 	for i := range 2 * mostKept {
 		put(t, d.Path(fmt.Sprintf("%d/file", i)), "1234")
 	}
-	home := d.fsys.(rootFs).home.dir
 	_, err := lookUp(d.fsys, "0/file")
 	require.NoError(t, err)
 	hung, answer, over := make(chan int), make(chan struct{}), make(chan error)
 	go func() {
-		_, err := s.in(home, "0", func(fd int) error {
+		_, err := s.inOpened("0", func(fd int) error {
 			hung <- fd
 			<-answer
 			return unix.Fstat(fd, &unix.Stat_t{})
@@ -194,7 +193,7 @@ func TestNothingLandsInAFolderThatWasMovedAway(t *testing.T) {
 		land(t, d, "a/b/file", "landed")
 		_, err := lookUp(d.fsys, "a/b/file")
 		require.NoError(t, err)
-		require.Contains(t, s.kept, "a/b")
+		require.Contains(t, s.folders(), "a/b")
 		away := filepath.Join(base, fmt.Sprint("away", i))
 		require.NoError(t, os.Rename(d.Path("a"), away))
 		require.NoError(t, os.Remove(filepath.Join(away, "b/file")))
@@ -221,7 +220,7 @@ func TestAFolderIsLookedAtForAllThatAreOnTheirWay(t *testing.T) {
 		return done
 	}
 	require.True(t, in(before))
-	f := s.kept["a/b"]
+	f := s.folders()["a/b"]
 	require.True(t, f.wasAt(home, "a/b", before), "it was opened since")
 	between := time.Now()
 	require.True(t, f.wasAt(home, "a/b", between))
@@ -245,7 +244,7 @@ func TestAFolderIsNotKeptInPlaceOfOneThatWasOpenedLater(t *testing.T) {
 		s.keep("a", f)
 		f.release()
 	}
-	require.Same(t, later, s.kept["a"])
+	require.Same(t, later, s.folders()["a"])
 	require.ErrorIs(t, first.dir.Close(), os.ErrClosed)
 	require.ErrorIs(t, slow.dir.Close(), os.ErrClosed)
 }
@@ -280,7 +279,7 @@ func TestAFolderOfTwoLayersThatWasRemovedIsSeenAtOnce(t *testing.T) {
 	s := subfoldersOf(t, d)
 	_, err = lookUp(d.fsys, "a/b/file")
 	require.NoError(t, err)
-	require.Contains(t, s.kept, "a/b")
+	require.Contains(t, s.folders(), "a/b")
 	require.NoError(t, os.RemoveAll(d.Path("a")))
 	put(t, d.Path("a/b/file"), "12345")
 	info, err := lookUp(d.fsys, "a/b/file")

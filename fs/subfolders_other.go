@@ -10,7 +10,9 @@ import (
 // subfolders are reached folder by folder here, as os.Root does it.
 type subfolders struct{}
 
-func (*subfolders) in(*os.File, string, func(fd int) error) (bool, error) { return false, nil }
+func (*subfolders) inOpened(string, func(fd int) error) (bool, error) { return false, nil }
+
+func (*subfolders) inNew(*os.File, string, func(fd int) error) (bool, error) { return false, nil }
 
 func (*subfolders) inSince(*os.File, string, time.Time, func(fd int) error) (bool, error) {
 	return false, nil
