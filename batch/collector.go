@@ -84,16 +84,18 @@ func (c *collector[E]) take(items int) uint64 {
 	return n
 }
 
-// finish takes what the item with the number has come to. Who gives out may have to
-// act on one that is urgent: it waits for no other.
-func (c *collector[E]) finish(n uint64, e *E, urgent bool) {
+// finish takes what items have come to, with their numbers one after the other from n
+// on. Who gives out may have to act on one that is urgent: it waits for no other.
+func (c *collector[E]) finish(n uint64, urgent bool, all ...E) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ordered {
-		c.finished[n] = *e
+		for i := range all {
+			c.finished[n+uint64(i)] = all[i]
+		}
 		c.inOrder()
 	} else {
-		c.ready = append(c.ready, *e)
+		c.ready = append(c.ready, all...)
 	}
 	c.call(urgent)
 }

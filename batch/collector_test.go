@@ -14,12 +14,12 @@ func TestAFailureWaitsForNoOtherOutcome(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
 		c := newCollector[string](ordered, &config{window: 10})
 		first := c.take(3)
-		c.finish(first, new("failed"), true)
+		c.finish(first, true, "failed")
 		assert.False(t, c.armed, "it waits for others")
 		assert.Equal(t, []string{"failed"}, c.pop())
-		c.finish(first+1, new("there"), false)
+		c.finish(first+1, false, "there")
 		assert.True(t, c.armed, "it wakes the loop by itself")
-		c.finish(first+2, new("failed, too"), true)
+		c.finish(first+2, true, "failed, too")
 		assert.Equal(t, []string{"there", "failed, too"}, c.pop())
 	}
 }

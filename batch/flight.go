@@ -89,15 +89,9 @@ func (f *flight[T]) follow(n uint64, item Item[T], d *dlmanager.Download) {
 	})
 }
 
-// finish gives a download whose outcome stands to the line, after its finished hook.
-func (f *flight[T]) finish(n uint64, item Item[T], d *dlmanager.Download) {
-	_ = d.Wait() // its error is part of the outcome
-	f.end(n, ended[T]{item: item, download: d})
-}
-
 // end gives what an item has come to to the line.
 func (f *flight[T]) end(n uint64, e ended[T]) {
-	f.line.finish(n, &e, e.failed())
+	f.line.finish(n, e.failed(), e)
 }
 
 // ended is an item that came to its end.

@@ -105,6 +105,7 @@ type jobRun struct {
 
 	share    int // of one host under way
 	hosts    map[string]*jobHost
+	latest   *jobHost            // that was asked for last
 	hand     map[uint32]*jobHost // what is under way
 	named    []named             // those without a name given out last; only who takes items uses it
 	asked    int                 // of named, so many were asked for

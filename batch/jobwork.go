@@ -195,23 +195,31 @@ func (r *jobRun) first() (index uint32, ok bool) {
 
 // host returns what is known of the host of a URL.
 func (r *jobRun) host(raw string) *jobHost {
-	name := hostOf(raw)
+	spelled := spelledHostOf(raw)
+	if r.latest != nil && r.latest.name == spelled && r.latest.hand > 0 { // most are the same as before
+		return r.latest
+	}
+	name := strings.ToLower(spelled)
 	h := r.hosts[name]
 	if h == nil {
 		h = &jobHost{name: name}
 		r.hosts[name] = h
 	}
+	r.latest = h
 	return h
 }
 
-// hostOf returns the host of a URL that was checked, and its port, without reading
-// all of it.
-func hostOf(url string) string {
+// spelledHostOf returns the host of a URL that was checked, and its port, as they are
+// spelled, without reading all of it.
+func spelledHostOf(url string) string {
 	_, rest, _ := strings.Cut(url, "://")
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		rest = rest[:end]
+	for i := range len(rest) {
+		if c := rest[i]; c == '/' || c == '?' || c == '#' {
+			rest = rest[:i]
+			break
+		}
 	}
-	return strings.ToLower(rest[strings.LastIndexByte(rest, '@')+1:])
+	return rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
 // noteAfter is how long outcomes that were told wait for the next one to be told, to

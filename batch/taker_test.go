@@ -174,9 +174,10 @@ func TestAnOutcomeComesAfterTheFinishedHook(t *testing.T) {
 	<-begun
 	require.False(t, d.IsRunning())
 	close(release)
-	n := f.line.take(1)
-	f.finish(n, item, d)
+	var h hand[int]
+	newTaker(f, supply[int]{}).begun(&h, &taken[int]{n: f.line.take(1), item: item}, d)
 	assert.True(t, over.Load())
+	h.give(f)
 	f.line.end()
 	assert.Equal(t, Written, f.outcomes(f.line.pop())[0].State)
 	f.close()
