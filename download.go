@@ -48,7 +48,7 @@ type Download struct {
 	stop     error           // ErrCanceled or ErrInterrupted, once asked for
 	abort    *ending.Context // its end is that of what is under way; nil before it starts
 	err      error           // the outcome, when over
-	result   *Result // nil: none yet, or that of a file that was found at once; see outcome
+	result   *Result         // nil: none yet, or that of a file that was found at once; see outcome
 	attempts int
 	holder   string        // who is waited for
 	check    *check        // nil: none
