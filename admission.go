@@ -29,11 +29,14 @@ func (m *DownloadManager) look(d *Download) (*fs.Info, error) {
 // been asked about the file by somebody else meanwhile.
 func (m *DownloadManager) lookAnew(d *Download) (*fs.Info, error) {
 	info, there, err := m.find(d)
+	if d.absent {
+		m.limit.forget(m.shelf, d.name) // somebody else removed it
+	}
 	if !there {
 		return nil, err
 	}
 	found := info // what is not there takes no memory
-	if err != nil || !d.asking {
+	if err := m.use(d, info); err != nil || !d.asking {
 		return &found, err
 	}
 	if entry, known := m.dir.Entry(d.name, info); d.suspect || m.outdated(d, entry, known) {
@@ -42,12 +45,11 @@ func (m *DownloadManager) lookAnew(d *Download) (*fs.Info, error) {
 	return &found, nil
 }
 
-// find looks for the file and records its use.
+// find looks whether the file is there that the download is of.
 func (m *DownloadManager) find(d *Download) (info fs.Info, there bool, err error) {
 	info, err = m.dir.Stat(d.name)
 	d.absent = errors.Is(err, os.ErrNotExist)
 	if d.absent {
-		m.limit.forget(m.shelf, d.name) // somebody else removed it
 		return info, false, nil
 	}
 	if err != nil {
@@ -67,12 +69,17 @@ func (m *DownloadManager) find(d *Download) (info fs.Info, there bool, err error
 		return info, false, nil
 	}
 	d.suspect = condition == fs.Suspect
-	return info, true, m.use(d, info)
+	return info, true, nil
 }
 
 // use records the use of the file that the download found.
 func (m *DownloadManager) use(d *Download, info fs.Info) error {
 	m.noteUse(d.name, info)
+	return m.permit(d, info)
+}
+
+// permit makes the file executable if the download is to bring one that is.
+func (m *DownloadManager) permit(d *Download, info fs.Info) error {
 	if d.cfg.mode&0o111 != 0 {
 		return m.dir.MakeExecutable(d.name, info)
 	}

@@ -1,11 +1,16 @@
 package dlmanager
 
-import "github.com/dlmanager/dlmanager/fs"
+import (
+	"time"
+
+	"github.com/dlmanager/dlmanager/fs"
+)
 
 // findAtOnce finishes the download if its file is there and nobody has to be asked or
 // told about it: that is what a warm cache is asked most. Nobody else comes to know such
 // a download, so it is not in flight in between, which takes as long as the look does.
-// If it has looked, and there is nothing, that counts.
+// So the file may come and go meanwhile, and the accounts are told nothing but its use.
+// If it has looked, and there was nothing, that counts.
 func (m *DownloadManager) findAtOnce(d *Download, name string) (found, looked bool) {
 	if !d.asksNobody() || name == "" || CheckURL(d.raw) != nil {
 		return false, false
@@ -22,14 +27,19 @@ func (m *DownloadManager) findAtOnce(d *Download, name string) (found, looked bo
 	if !there || err != nil || d.suspect {
 		return false, !there && err == nil && !d.cfg.offline
 	}
+	now := time.Now()
+	if !m.limit.isUsed(m.shelf, name, info.Size, now) || m.permit(d, info) != nil {
+		return false, false // who starts it looks again, in flight
+	}
+	m.dir.Touch(name, info, now)
 	d.measure(info)
 	d.state, d.over, d.closed = StateDone, true, true
-	d.logOutcome(d.outcome(), nil)
+	d.logOutcome(d.outcome(), nil) // nobody else knows d
 	return true, false
 }
 
 // asksNobody reports whether it is enough that the file is there: no origin, checksum or
-// lock file has to be asked, and no function told.
+// lock file has to be asked, no function told, and nothing checked that may be wrong.
 func (d *Download) asksNobody() bool {
 	c := d.cfg
 	return !d.unseen && !c.fsGiven && !c.force && !c.fresh.bounded && c.landed == nil &&

@@ -2,10 +2,13 @@ package dlmanager
 
 import (
 	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/spf13/afero"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -61,16 +64,88 @@ func TestAFileThatIsThereIsNotGivenForWhatIsWrong(t *testing.T) {
 	url := o.Serve("/file", []byte("content"))
 	m := newManager(t)
 	require.NoError(t, m.Download(url, "file").Wait())
-	var bad *URLError
-	require.ErrorAs(t, m.Download("ftp://h/file", "file").Wait(), &bad)
-	require.ErrorAs(t, m.Download("http://", "file").Wait(), &bad)
-	require.ErrorIs(t, m.Download(url, "../file").Wait(), ErrInvalidName)
-	require.ErrorAs(t, m.Download(url, "file", WithMirrors("ftp://h/")).Wait(), &bad)
-	require.ErrorIs(t, m.Download(url, "file/").Wait(), ErrInvalidName)
-	require.Error(t, m.Download(url, "file", WithRewrite("x", "y")).Wait())
+	for why, d := range map[string]*Download{
+		"a bad URL":          m.Download("::bad", "file"),
+		"a URL without host": m.Download("http://", "file"),
+		"another scheme":     m.Download("ftp://h/file", "file"),
+		"a bad name":         m.Download(url, "../file"),
+		"a folder's name":    m.Download(url, "file/"),
+		"a bad mirror":       m.Download(url, "file", WithMirrors("::bad")),
+		"a bad rewrite":      m.Download(url, "file", WithRewrite("::bad", "::bad")),
+		"a bad header":       m.Download(url, "file", WithHostHeader("", "\n", "x")),
+		"a file system":      m.Download(url, "file", WithFs(m.cfg.defaults.fs)),
+		"another checksum":   m.Download(url, "file", WithChecksum("sha256:00")),
+	} {
+		require.Error(t, d.Wait(), why)
+		assert.Equal(t, OriginNone, d.Result().Origin, why)
+	}
 	require.ErrorIs(t, m.Download(url, "other", WithOffline()).Wait(), ErrNotCached)
 	require.NoError(t, m.Close())
 	require.ErrorIs(t, m.Download(url, "file").Wait(), ErrClosed)
+}
+
+// lateFs answers a look at one name late: what it says is no longer true then.
+type lateFs struct {
+	afero.Fs
+	name           string
+	armed          atomic.Bool // for the next look
+	looked, answer chan struct{}
+}
+
+func newLateFs(name string) *lateFs {
+	return &lateFs{Fs: afero.NewOsFs(), name: name, looked: make(chan struct{}), answer: make(chan struct{})}
+}
+
+func (f *lateFs) LstatIfPossible(name string) (os.FileInfo, bool, error) {
+	fi, ok, err := f.Fs.(afero.Lstater).LstatIfPossible(name)
+	if filepath.Base(name) == f.name && f.armed.CompareAndSwap(true, false) {
+		close(f.looked)
+		<-f.answer
+	}
+	return fi, ok, err
+}
+
+// What happens to a file while somebody looks for it is not taken back by what was seen.
+func TestTheAccountsAreRightWhateverHappensDuringALook(t *testing.T) {
+	for what, c := range map[string]struct {
+		before    int64 // size of the file, before somebody looks; 0: there is none
+		meanwhile func(*testing.T, *testorigin.Origin, *DownloadManager)
+		after     int64
+	}{
+		"it lands": {0, func(t *testing.T, o *testorigin.Origin, m *DownloadManager) {
+			require.NoError(t, m.Download(o.URL("/file"), "file").Wait())
+		}, 600},
+		"it is removed": {600, func(t *testing.T, _ *testorigin.Origin, m *DownloadManager) {
+			require.NoError(t, m.Remove("file"))
+		}, 600}, // it is fetched again
+		"it is replaced": {600, func(t *testing.T, o *testorigin.Origin, m *DownloadManager) {
+			require.NoError(t, m.Download(o.ServeSize("/other", 100), "file", WithForce()).Wait())
+		}, 100},
+	} {
+		t.Run(what, func(t *testing.T) {
+			o := testorigin.New(t)
+			fsys := newLateFs("file")
+			m := newManager(t, WithFs(fsys), WithSizeLimit(1000), WithFileLimit(1))
+			url := o.ServeSize("/file", 600)
+			if c.before > 0 {
+				require.NoError(t, m.Download(url, "file").Wait())
+			}
+			fsys.armed.Store(true)
+			over := make(chan error)
+			go func() { over <- m.Download(url, "file").Wait() }()
+			<-fsys.looked
+			assert.Empty(t, m.Downloads(), "it looks before it is in flight")
+			c.meanwhile(t, o, m)
+			close(fsys.answer)
+			require.NoError(t, <-over)
+			fi, err := os.Stat(m.dir.Path("file"))
+			require.NoError(t, err)
+			assert.Equal(t, c.after, fi.Size())
+			usage := m.limit.Usage()
+			assert.Equal(t, 1, usage.Files)
+			assert.Equal(t, c.after, usage.Bytes)
+		})
+	}
 }
 
 // Who asks for a file that is being replaced gets the new one.

@@ -43,7 +43,7 @@ type DownloadManager struct {
 	shut     chan struct{}          // closed when Close has begun; nil before
 	closeErr error
 
-	leasing sync.WaitGroup // who is about to open a file; nobody begins after shut was made
+	leasing sync.WaitGroup // who is about to open a file, or looks for one; nobody begins after shut was made
 }
 
 // NewDownloadManager returns a manager of the cache directory dir, which is made
@@ -211,8 +211,8 @@ func (m *DownloadManager) locate(d *Download, name string) error {
 }
 
 // claim makes d the download of its name, or returns the one that is. From here
-// on until leave, whoever asks for the name joins d: there is no gap between
-// looking whether it is in flight, whether it is on disk, and starting it.
+// on until leave, whoever asks for the name joins d, and whether the file is on disk
+// is looked at after it, by who holds its partial file at the latest: so no two fetch it.
 func (m *DownloadManager) claim(d *Download, mayLeave bool) (running *Download, err error) {
 	key := fs.Fold(d.name)
 	m.mu.Lock()

@@ -18,6 +18,10 @@ const (
 	// stops before the next files fail of it.
 	together    = 64
 	togetherFor = 3 * time.Millisecond
+	// inLaneFor is the same for files that are found, should no more come: usually that
+	// many take less than a millisecond, and a timer that goes off more often costs more
+	// than it saves. Twice as long is the most.
+	inLaneFor = 20 * time.Millisecond
 )
 
 // collector brings what ended, an E for each item, from those who fetch to the one who
@@ -31,13 +35,15 @@ type collector[E any] struct {
 	mu       sync.Mutex   // guards all below
 	room     sync.Cond    // for who takes
 	come     sync.Cond    // for who gives out
-	timer    *time.Timer  // nil before it is needed
-	armed    bool         // timer is going to fire
+	wake     alarm        // who gives out
+	look     alarm        // into the lanes
 	taken    uint64       // items so far
 	hand     int          // taken and not given out
 	next     uint64       // ordered: the first that is not ready
 	finished map[uint64]E // ordered: before their turn
 	ready    []E
+	lanes    []*lane[E]
+	urgent   bool // one that is finished is
 	group    []E  // that is given out
 	left     int  // of it, not given out yet
 	full     bool // who takes waits for room
@@ -84,20 +90,84 @@ func (c *collector[E]) take(items int) uint64 {
 	return n
 }
 
-// finish takes what items have come to, with their numbers one after the other from n
-// on. Who gives out may have to act on one that is urgent: it waits for no other.
-func (c *collector[E]) finish(n uint64, urgent bool, all ...E) {
+// finish takes what the item with the number has come to. Who gives out may have to act
+// on one that is urgent: it waits for no other, but for those before it where there is an
+// order.
+func (c *collector[E]) finish(n uint64, e E, urgent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.urgent = c.urgent || urgent
 	if c.ordered {
-		for i := range all {
-			c.finished[n+uint64(i)] = all[i]
-		}
+		c.finished[n] = e
 		c.inOrder()
 	} else {
-		c.ready = append(c.ready, all...)
+		c.ready = append(c.ready, e)
 	}
-	c.call(urgent)
+	c.call()
+}
+
+// lane is what one goroutine has finished and nobody has taken over yet. It is a line of
+// its own, so that goroutines which finish many at a time do not wait for each other.
+type lane[E any] struct {
+	mu    sync.Mutex // guards items and since; the collector's may be held, and is not taken under it
+	items []E
+	since time.Time // when the first of them came
+}
+
+// age returns how long the first one has been there; false: there is none.
+func (l *lane[E]) age(now time.Time) (age time.Duration, some bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Sub(l.since), len(l.items) > 0
+}
+
+// lane makes a lane for a goroutine that is going to [collector.put].
+func (c *collector[E]) lane() *lane[E] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &lane[E]{items: make([]E, 0, c.together)}
+	c.lanes = append(c.lanes, l)
+	return l
+}
+
+// put is finish for what comes in quick succession and is not urgent. Should that end, it
+// waits in the lane for a while.
+func (c *collector[E]) put(l *lane[E], n uint64, e E) {
+	if c.ordered {
+		c.finish(n, e, false)
+		return
+	}
+	l.mu.Lock()
+	if len(l.items) == 0 {
+		l.since = time.Now()
+	}
+	l.items = append(l.items, e)
+	have := len(l.items)
+	l.mu.Unlock()
+	switch have {
+	case c.together:
+		c.empty(l)
+	case 1:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.look.after(inLaneFor, c.lookIntoLanes)
+	}
+}
+
+// empty takes over what is in a lane.
+func (c *collector[E]) empty(l *lane[E]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.takeOver(l)
+	c.call()
+}
+
+func (c *collector[E]) takeOver(l *lane[E]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.ready = append(c.ready, l.items...)
+	clear(l.items) // or the array keeps them
+	l.items = l.items[:0]
 }
 
 // inOrder makes those ready whose turn it is.
@@ -114,27 +184,61 @@ func (c *collector[E]) inOrder() {
 }
 
 // call wakes who gives out, at once or when there may be more.
-func (c *collector[E]) call(urgent bool) {
+func (c *collector[E]) call() {
 	switch {
 	case len(c.ready) == 0:
-	case urgent, len(c.ready) >= c.together, c.full, c.ended:
+	case c.urgent, len(c.ready) >= c.together, c.full, c.ended:
 		c.come.Signal()
-	case c.armed:
-	case c.timer == nil:
-		c.armed = true
-		c.timer = time.AfterFunc(togetherFor, c.fire)
 	default:
-		c.armed = true
-		c.timer.Reset(togetherFor)
+		c.wake.after(togetherFor, c.wakeUp)
 	}
 }
 
-// fire is what the timer calls.
-func (c *collector[E]) fire() {
+func (c *collector[E]) wakeUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.armed = false
+	c.wake.set = false
 	c.come.Signal()
+}
+
+// lookIntoLanes takes over what came into a lane a while ago. One that is filled quickly
+// it leaves alone.
+func (c *collector[E]) lookIntoLanes() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.look.set = false
+	now := time.Now()
+	for _, l := range c.lanes {
+		switch age, some := l.age(now); {
+		case !some:
+		case age >= inLaneFor:
+			c.takeOver(l)
+		default:
+			c.look.after(inLaneFor, c.lookIntoLanes)
+		}
+	}
+	if len(c.ready) > 0 {
+		c.come.Signal()
+	}
+}
+
+// alarm is a timer that goes off once for all who have set it.
+type alarm struct {
+	timer *time.Timer // nil before it is needed
+	set   bool        // it is going to go off
+}
+
+// after makes it call fn, the same each time, unless it is set.
+func (a *alarm) after(d time.Duration, fn func()) {
+	switch {
+	case a.set:
+		return
+	case a.timer == nil:
+		a.timer = time.AfterFunc(d, fn)
+	default:
+		a.timer.Reset(d)
+	}
+	a.set = true
 }
 
 // pop waits for outcomes and returns all that are ready, which are valid until the
@@ -151,6 +255,7 @@ func (c *collector[E]) pop() []E {
 	}
 	c.group, c.ready = c.ready, c.group[:0]
 	c.left = len(c.group)
+	c.urgent = c.urgent && len(c.finished) > 0 // it may still be before its turn
 	return c.group
 }
 

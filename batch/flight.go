@@ -89,9 +89,25 @@ func (f *flight[T]) follow(n uint64, item Item[T], d *dlmanager.Download) {
 	})
 }
 
+// begun sees to the outcome of an item's download, and reports whether it is there: it
+// may be over.
+func (f *flight[T]) begun(one *taken[T], d *dlmanager.Download, there *lane[ended[T]]) bool {
+	if f.cfg.then != nil || d.IsRunning() {
+		f.follow(one.n, one.item, d)
+		return false
+	}
+	e := ended[T]{item: one.item, download: d}
+	if d.Wait() != nil { // which waits for its finished hook
+		f.end(one.n, e)
+		return false
+	}
+	f.line.put(there, one.n, e)
+	return true
+}
+
 // end gives what an item has come to to the line.
 func (f *flight[T]) end(n uint64, e ended[T]) {
-	f.line.finish(n, e.failed(), e)
+	f.line.finish(n, e, e.failed())
 }
 
 // ended is an item that came to its end.
@@ -101,7 +117,7 @@ type ended[T any] struct {
 	outcome  *Outcome[T]         // nil: the download says it
 }
 
-// failed reports whether its file is not there.
+// failed reports whether it has come to no good end.
 func (e *ended[T]) failed() bool {
 	if e.outcome != nil {
 		return e.outcome.Err != nil

@@ -231,3 +231,46 @@ func TestANamingIsAskedForNoBadLine(t *testing.T) {
 		require.Equal(t, 1, n)
 	}
 }
+
+// Most links are of the host of the one before, however that is spelled.
+func TestWhatIsKnownOfAHostIsFoundUnderEachSpelling(t *testing.T) {
+	r := newJobRun(newJob(t), Limits{}, nil, 16)
+	h := r.host("http://User@Host:1/a")
+	h.hand = 1
+	for _, url := range []string{"http://host:1", "http://HOST:1?x", "https://Host:1#x", "http://host:1/b"} {
+		assert.Same(t, h, r.host(url), url)
+	}
+	assert.NotSame(t, h, r.host("http://host:2/a"))
+	r.host("http://host:1/c")
+	h.hand = 0
+	delete(r.hosts, h.name) // as the last one does that is done
+	again := r.host("http://host:1/d")
+	assert.NotSame(t, h, again)
+	assert.Same(t, again, r.hosts["host:1"])
+}
+
+// What ends meanwhile is told, also if who looks for the next file waits for that.
+func TestAHookMayWaitForWhatIsTold(t *testing.T) {
+	o := testorigin.New(t)
+	url := o.Serve("/file", []byte("x"))
+	const ahead = 8
+	finished := make(chan *dlmanager.Download, ahead)
+	dir := t.TempDir()
+	fill, err := dlmanager.NewDownloadManager(dir)
+	require.NoError(t, err)
+	defer fill.Close()
+	j := newJob(t)
+	const n = 100
+	for i := range n {
+		name := fmt.Sprint(i)
+		require.NoError(t, fill.Download(url, name).Wait())
+		_, err := j.Add(Link{URL: url, Name: name})
+		require.NoError(t, err)
+	}
+	m, err := dlmanager.NewDownloadManager(dir, dlmanager.WithHooks(dlmanager.Hooks{Finished: func(d *dlmanager.Download) { finished <- d }}))
+	require.NoError(t, err)
+	defer m.Close()
+	report, err := j.Run(t.Context(), m, Limits{}, func(Outcome[Link]) { <-finished })
+	require.NoError(t, err)
+	assert.Equal(t, n, report.Cached)
+}

@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-
-	"github.com/dlmanager/dlmanager"
 )
 
 // supply is where a flight's items come from. next appends the next one, for which it
@@ -40,7 +38,8 @@ type taker[T any] struct {
 	items []Item[T]    // that are being taken
 	row   atomic.Int64 // files that were there, one after the other
 	help  sync.WaitGroup
-	over  atomic.Bool // the second goroutine has come to its end, or there is none
+	over  atomic.Bool        // the second goroutine has come to its end, or there is none
+	lanes [2]*lane[ended[T]] // for what they find
 }
 
 const (
@@ -63,7 +62,7 @@ type taken[T any] struct {
 }
 
 func newTaker[T any](f *flight[T], from supply[T]) *taker[T] {
-	t := &taker[T]{f: f, from: from}
+	t := &taker[T]{f: f, from: from, lanes: [2]*lane[ended[T]]{f.line.lane(), f.line.lane()}}
 	t.over.Store(runtime.GOMAXPROCS(0) > 1)
 	return t
 }
@@ -75,8 +74,8 @@ func (t *taker[T]) run() {
 	defer t.from.stop()
 	defer t.help.Wait()
 	defer t.guard() // before the other one is waited for, which takes no more then
-	var h hand[T]
-	for t.step(&h) {
+	var all []taken[T]
+	for t.step(&all, t.lanes[0]) {
 		if t.inRow() && t.over.CompareAndSwap(true, false) {
 			t.help.Go(t.second)
 		}
@@ -87,8 +86,8 @@ func (t *taker[T]) run() {
 func (t *taker[T]) second() {
 	defer t.over.Store(true)
 	defer t.guard()
-	var h hand[T]
-	for t.inRow() && t.step(&h) {
+	var all []taken[T]
+	for t.inRow() && t.step(&all, t.lanes[1]) {
 	}
 }
 
@@ -109,50 +108,24 @@ func (t *taker[T]) guard() {
 }
 
 // step takes items and begins them. It is false when none may be taken any more. What
-// is taken stands in h, whose arrays are used again.
-func (t *taker[T]) step(h *hand[T]) bool {
-	defer func() { clear(h.taken) }() // or the array keeps them
-	h.taken = t.take(h.taken[:0])
-	for i := range h.taken {
-		if i > 0 && !h.there {
+// is taken stands in all, whose array is used again.
+func (t *taker[T]) step(all *[]taken[T], there *lane[ended[T]]) bool {
+	defer func() { clear(*all) }() // or the array keeps them
+	*all = t.take((*all)[:0])
+	took := true // the one before took a place, or may have
+	for i := range *all {
+		if i > 0 && took {
 			_ = t.f.m.WaitForPlace(t.f.taking) // why there is none shows when it is begun
 		}
-		t.begin(h, &h.taken[i])
-		if h.there {
-			t.row.Add(1)
-		} else {
+		took = !t.begin(&(*all)[i], there)
+		if took {
 			t.row.Store(0)
+		} else {
+			t.row.Add(1)
 		}
 	}
-	h.give(t.f)
-	return len(h.taken) > 0
-}
-
-// hand is what one goroutine has taken.
-type hand[T any] struct {
-	taken []taken[T]
-	there bool       // the one that was begun last is
-	ended []ended[T] // those that are there and were not given to the line yet
-	first uint64     // the number of the first of them
-}
-
-// end adds one that is there. One after the other they are given to the line together,
-// which saves the wait for it, before anything else is waited for.
-func (h *hand[T]) end(n uint64, e ended[T]) {
-	if len(h.ended) == 0 {
-		h.first = n
-	}
-	h.ended = append(h.ended, e)
-}
-
-// give gives those that are there to the line.
-func (h *hand[T]) give(f *flight[T]) {
-	if len(h.ended) == 0 {
-		return
-	}
-	f.line.finish(h.first, false, h.ended...)
-	clear(h.ended) // or the array keeps them
-	h.ended = h.ended[:0]
+	t.f.line.empty(there)
+	return len(*all) > 0
 }
 
 // take waits until there is room for another item, and takes it and, in a long row,
@@ -181,37 +154,18 @@ func (t *taker[T]) take(to []taken[T]) []taken[T] {
 	return to
 }
 
-// begin asks for the item's file. Here, and not in a goroutine of the item's own: first
-// come, first served, and the place it takes is taken before the next one is waited for.
-func (t *taker[T]) begin(h *hand[T], one *taken[T]) {
+// begin asks for the item's file and reports whether it is there. Here, and not in a
+// goroutine of the item's own: first come, first served, and the place it takes is
+// taken before the next one is waited for.
+func (t *taker[T]) begin(one *taken[T], there *lane[ended[T]]) bool {
 	f := t.f
-	h.there = false
 	switch {
 	case f.taking.Err() != nil:
-		h.give(f)
 		f.end(one.n, ended[T]{outcome: &Outcome[T]{Item: one.item, Err: context.Cause(f.taking)}})
-		return
+		return false
 	case one.err != nil:
-		h.give(f)
 		f.end(one.n, ended[T]{outcome: &Outcome[T]{Item: one.item, State: Failed, Err: one.err}})
-		return
+		return false
 	}
-	t.begun(h, one, f.download(&one.item.Link, one.name))
-}
-
-// begun is told of the item's download, which may be over.
-func (t *taker[T]) begun(h *hand[T], one *taken[T], d *dlmanager.Download) {
-	f := t.f
-	if f.cfg.then != nil || d.IsRunning() {
-		h.give(f)
-		f.follow(one.n, one.item, d)
-		return
-	}
-	if err := d.Wait(); err != nil { // which waits for its finished hook
-		h.give(f)
-		f.end(one.n, ended[T]{item: one.item, download: d})
-		return
-	}
-	h.there = true
-	h.end(one.n, ended[T]{item: one.item, download: d})
+	return f.begun(one, f.download(&one.item.Link, one.name), there)
 }

@@ -174,10 +174,8 @@ func TestAnOutcomeComesAfterTheFinishedHook(t *testing.T) {
 	<-begun
 	require.False(t, d.IsRunning())
 	close(release)
-	var h hand[int]
-	newTaker(f, supply[int]{}).begun(&h, &taken[int]{n: f.line.take(1), item: item}, d)
+	f.begun(&taken[int]{n: f.line.take(1), item: item}, d, f.line.lane())
 	assert.True(t, over.Load())
-	h.give(f)
 	f.line.end()
 	assert.Equal(t, Written, f.outcomes(f.line.pop())[0].State)
 	f.close()

@@ -68,6 +68,8 @@ func (h *homeFolder) isPlainPath(name string) bool {
 	return done && err == nil
 }
 
+// close does not wait for who uses a folder below at this moment; the folder is closed
+// when it is not used any more.
 func (h *homeFolder) close() error {
 	if h == nil {
 		return nil

@@ -249,6 +249,18 @@ func TestAFolderIsNotKeptInPlaceOfOneThatWasOpenedLater(t *testing.T) {
 	require.ErrorIs(t, slow.dir.Close(), os.ErrClosed)
 }
 
+func TestAFolderThatIsClosedIsNotUsedAgain(t *testing.T) {
+	dir, err := os.Open(t.TempDir())
+	require.NoError(t, err)
+	f := newSubfolder(dir, time.Now())
+	require.True(t, f.acquire())
+	f.release()
+	require.NoError(t, at(dir, func(fd int) error { return unix.Fstat(fd, &unix.Stat_t{}) }), "it is still used")
+	f.release()
+	require.ErrorIs(t, dir.Close(), os.ErrClosed)
+	require.False(t, f.acquire())
+}
+
 // mountOverlay mounts one file system over another where only this test sees it, and
 // returns where. Who may not passes the test over.
 func mountOverlay(t *testing.T, lower string) string {
