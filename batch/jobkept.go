@@ -14,6 +14,7 @@ type keptLinks struct {
 	groups map[uint32]*keptGroup // by the index of their first, over groupSize
 	left   int                   // that were not dropped
 	size   int                   // of their lines
+	spare  *keptGroup            // all of whose links were dropped; nil: none
 }
 
 // keptGroup is links with indices one after the other: so what is kept need not be
@@ -38,7 +39,10 @@ func (k *keptLinks) add(index uint32, link keptLink) {
 		return
 	}
 	if g == nil {
-		g = new(keptGroup)
+		g, k.spare = k.spare, nil
+		if g == nil {
+			g = new(keptGroup)
+		}
 		if k.groups == nil {
 			k.groups = map[uint32]*keptGroup{}
 		}
@@ -71,5 +75,6 @@ func (k *keptLinks) drop(index uint32) {
 	*link = keptLink{}
 	if g.left--; g.left == 0 {
 		delete(k.groups, index/groupSize)
+		k.spare = g
 	}
 }

@@ -19,12 +19,16 @@ func isOneHosts(list string) bool {
 	}
 	defer f.Close() // read-only: nothing to lose
 	r := bufio.NewReader(f)
-	var host []byte
+	var host, begin []byte // of the first line with one, as far as the host's end
 	for {
 		line, err := r.ReadSlice('\n')
-		for h := range hostsIn(line) {
+		if err == nil && begin != nil && bytes.HasPrefix(line, begin) && bytes.IndexByte(line[len(begin):], ':') < 0 {
+			continue // as most lines are
+		}
+		for h, rest := range hostsIn(line) {
 			if host == nil {
 				host = bytes.Clone(h)
+				begin = bytes.Clone(line[:len(line)-len(rest)+min(len(rest), 1)])
 			}
 			if !bytes.EqualFold(host, h) {
 				return false
@@ -36,9 +40,10 @@ func isOneHosts(list string) bool {
 	}
 }
 
-// hostsIn returns what stands behind each :// of a line, up to where a host ends.
-func hostsIn(line []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
+// hostsIn returns what stands behind each :// of a line, up to where a host ends, and the
+// rest of the line behind it.
+func hostsIn(line []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(host, rest []byte) bool) {
 		if first := bytes.TrimSpace(line); len(first) > 0 && first[0] == '#' {
 			return
 		}
@@ -51,10 +56,11 @@ func hostsIn(line []byte) iter.Seq[[]byte] {
 			for end < len(rest) && !endsHost[rest[end]] {
 				end++
 			}
-			if !yield(rest[:end]) {
+			host := rest[:end]
+			rest = rest[end:]
+			if !yield(host, rest) {
 				return
 			}
-			rest = rest[end:]
 		}
 	}
 }
