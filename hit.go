@@ -9,8 +9,9 @@ import (
 // findAtOnce finishes the download if its file is there and nobody has to be asked or
 // told about it: that is what a warm cache is asked most. Nobody else comes to know such
 // a download, so it is not in flight in between, which takes as long as the look does.
-// So the file may come and go meanwhile, and the accounts are told nothing but its use.
-// If it has looked, and there was nothing, that counts.
+// So the file may come and go meanwhile, and the accounts are told nothing but its use;
+// that a file is gone they learn from who is about to fetch it. If it has looked, and
+// there was nothing, that counts.
 func (m *DownloadManager) findAtOnce(d *Download, name string) (found, looked bool) {
 	if !d.asksNobody() || name == "" || CheckURL(d.raw) != nil {
 		return false, false
@@ -28,7 +29,7 @@ func (m *DownloadManager) findAtOnce(d *Download, name string) (found, looked bo
 		return false, !there && err == nil && !d.cfg.offline
 	}
 	now := time.Now()
-	if !m.limit.isUsed(m.shelf, name, info.Size, now) || m.permit(d, info) != nil {
+	if !m.limit.noteUse(m.shelf, name, info.Size, now) || m.permit(d, info) != nil {
 		return false, false // who starts it looks again, in flight
 	}
 	m.dir.Touch(name, info, now)

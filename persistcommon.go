@@ -45,6 +45,23 @@ func (d *limitDir) remember(name string, used time.Time) {
 	d.uses++
 }
 
+// noteUse tells that the file called name, which has just been seen with that size, was
+// used. It is false, and nothing is told, where more would have to be: the file may be
+// another one by now, or none. It does no I/O.
+func (p *PersistLimit) noteUse(s shelf, name string, size int64, used time.Time) bool {
+	d := p.lockDir(s)
+	defer p.unlock()
+	switch f := d.files.get(name); {
+	case f != nil && f.size == accounted(size):
+		p.rank.raise(f, nanos(used))
+	case f != nil || d.tracked:
+		return false
+	default:
+		d.remember(name, used)
+	}
+	return true
+}
+
 // attach makes s known.
 func (p *PersistLimit) attach(s shelf) {
 	p.lockDir(s)

@@ -240,19 +240,6 @@ func (p *PersistLimit) addSpare(s shelf, l fs.Leftover) {
 	p.rank.insert(f)
 }
 
-// isUsed tells that the file called name, which has just been seen with that size, was
-// used. It is false, and nothing is told, where that would have to be counted: the file
-// may be another one by now, or none. It does no I/O.
-func (p *PersistLimit) isUsed(s shelf, name string, size int64, used time.Time) bool {
-	d := p.lockDir(s)
-	defer p.unlock()
-	if f := d.files.get(name); f == nil && d.tracked || f != nil && f.size != accounted(size) {
-		return false
-	}
-	p.enter(d, name, size, used)
-	return true
-}
-
 // touch tells that the file called name was used. It does no I/O.
 func (p *PersistLimit) touch(s shelf, name string, used time.Time) {
 	p.mu.Lock()

@@ -43,12 +43,13 @@ type collector[E any] struct {
 	finished map[uint64]E // ordered: before their turn
 	ready    []E
 	lanes    []*lane[E]
-	urgent   bool // one that is finished is
-	group    []E  // that is given out
-	left     int  // of it, not given out yet
-	full     bool // who takes waits for room
-	ended    bool // nothing more is taken
-	stopped  bool // nothing more is to be taken
+	urgent   bool   // one that is finished and not given out is
+	urgentTo uint64 // the number behind the last that was
+	group    []E    // that is given out
+	left     int    // of it, not given out yet
+	full     bool   // who takes waits for room
+	ended    bool   // nothing more is taken
+	stopped  bool   // nothing more is to be taken
 }
 
 func newCollector[E any](ordered bool, cfg *config) *collector[E] {
@@ -96,7 +97,9 @@ func (c *collector[E]) take(items int) uint64 {
 func (c *collector[E]) finish(n uint64, e E, urgent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.urgent = c.urgent || urgent
+	if urgent {
+		c.urgent, c.urgentTo = true, max(c.urgentTo, n+1)
+	}
 	if c.ordered {
 		c.finished[n] = e
 		c.inOrder()
@@ -255,7 +258,7 @@ func (c *collector[E]) pop() []E {
 	}
 	c.group, c.ready = c.ready, c.group[:0]
 	c.left = len(c.group)
-	c.urgent = c.urgent && len(c.finished) > 0 // it may still be before its turn
+	c.urgent = c.ordered && c.urgentTo > c.next // it is before its turn
 	return c.group
 }
 

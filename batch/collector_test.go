@@ -53,7 +53,7 @@ func TestAFailureWaitsForNoOtherOutcome(t *testing.T) {
 func TestAFailureWaitsOnlyForThoseBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCollector[string](true, &config{window: 10})
-		n := c.take(4)
+		n := c.take(6)
 		group, wait := popAfter(c, func() {
 			c.finish(n+2, "failed", true)
 			c.finish(n, "first", false)
@@ -63,7 +63,11 @@ func TestAFailureWaitsOnlyForThoseBeforeIt(t *testing.T) {
 		group, wait = popAfter(c, func() { c.finish(n+1, "second", false) })
 		assert.Equal(t, []string{"second", "failed"}, group)
 		assert.Zero(t, wait)
-		_, wait = popAfter(c, func() { c.finish(n+3, "last", false) })
+		group, wait = popAfter(c, func() {
+			c.finish(n+5, "before its turn", false)
+			c.finish(n+3, "fourth", false)
+		})
+		assert.Equal(t, []string{"fourth"}, group)
 		assert.Equal(t, togetherFor, wait, "there is no haste any more")
 	})
 }

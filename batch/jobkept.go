@@ -75,6 +75,9 @@ func (k *keptLinks) drop(index uint32) {
 	*link = keptLink{}
 	if g.left--; g.left == 0 {
 		delete(k.groups, index/groupSize)
-		k.spare = g
+		k.spare = nil
+		if k.left > 0 { // more is likely to come
+			k.spare = g
+		}
 	}
 }

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"runtime"
 	"sync"
@@ -110,14 +111,19 @@ func (t *taker[T]) guard() {
 // step takes items and begins them. It is false when none may be taken any more. What
 // is taken stands in all, whose array is used again.
 func (t *taker[T]) step(all *[]taken[T], there *lane[ended[T]]) bool {
-	defer func() { clear(*all) }() // or the array keeps them
 	*all = t.take((*all)[:0])
-	took := true // the one before took a place, or may have
-	for i := range *all {
-		if i > 0 && took {
+	left := *all
+	defer func() {
+		t.give(left)
+		clear(*all) // or the array keeps them
+	}()
+	took := false // the one before has its place, or may have
+	for len(left) > 0 {
+		if took {
 			_ = t.f.m.WaitForPlace(t.f.taking) // why there is none shows when it is begun
 		}
-		took = !t.begin(&(*all)[i], there)
+		took = !t.begin(&left[0], there)
+		left = left[1:]
 		if took {
 			t.row.Store(0)
 		} else {
@@ -126,6 +132,17 @@ func (t *taker[T]) step(all *[]taken[T], there *lane[ended[T]]) bool {
 	}
 	t.f.line.empty(there)
 	return len(*all) > 0
+}
+
+// errBroken is the outcome of what was taken when a function that was called ended the
+// goroutine.
+var errBroken = errors.New("a callback ended the goroutine that begins the downloads")
+
+// give gives out what was taken and could not be begun: else the loop would wait for it.
+func (t *taker[T]) give(left []taken[T]) {
+	for i := range left {
+		t.f.end(left[i].n, ended[T]{outcome: &Outcome[T]{Item: left[i].item, Err: errBroken}})
+	}
 }
 
 // take waits until there is room for another item, and takes it and, in a long row,

@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -179,4 +181,61 @@ func TestAnOutcomeComesAfterTheFinishedHook(t *testing.T) {
 	f.line.end()
 	assert.Equal(t, Written, f.outcomes(f.line.pop())[0].State)
 	f.close()
+}
+
+// panicsAt is a log that panics at a record.
+type panicsAt struct {
+	slog.Handler
+	left *atomic.Int64
+}
+
+func (p panicsAt) Enabled(context.Context, slog.Level) bool { return true }
+
+func (p panicsAt) Handle(context.Context, slog.Record) error {
+	if p.left.Add(-1) == 0 {
+		panic("no more")
+	}
+	return nil
+}
+
+// A caller's function that panics where downloads begin ends the loop, whatever was taken.
+func TestAPanicWhereDownloadsBeginIsTheLoops(t *testing.T) {
+	s := echo(t)
+	dir := t.TempDir()
+	fill, err := dlmanager.NewDownloadManager(dir)
+	require.NoError(t, err)
+	defer fill.Close()
+	const n = 10 * longRow
+	j := newJob(t)
+	var items []Item[int]
+	for i := range n {
+		link := Link{URL: fmt.Sprint(s.URL, "/", i), Name: fmt.Sprint(i)}
+		require.NoError(t, fill.Download(link.URL, link.Name).Wait())
+		items = append(items, Item[int]{link, i})
+		_, err := j.Add(link)
+		require.NoError(t, err)
+	}
+	loops := map[string]func(m *dlmanager.DownloadManager){
+		"each": func(m *dlmanager.DownloadManager) {
+			for range Each(t.Context(), m, slices.Values(items)) {
+			}
+		},
+		"swarm": func(m *dlmanager.DownloadManager) {
+			for range Swarm(t.Context(), m, slices.Values(items)) {
+			}
+		},
+		"job": func(m *dlmanager.DownloadManager) { _, _ = j.Run(t.Context(), m, Limits{}, nil) },
+	}
+	for name, loop := range loops {
+		left := new(atomic.Int64)
+		left.Store(n / 2)
+		m, err := dlmanager.NewDownloadManager(dir, dlmanager.WithLogger(slog.New(panicsAt{slog.DiscardHandler, left})))
+		require.NoError(t, err)
+		assert.PanicsWithValue(t, "no more", func() { loop(m) }, name)
+		require.NoError(t, m.Close())
+	}
+	report, err := j.Run(t.Context(), fill, Limits{}, nil)
+	require.NoError(t, err)
+	assert.Zero(t, report.Failed)
+	assert.Equal(t, n, j.Stats().Done)
 }
