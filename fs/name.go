@@ -75,10 +75,28 @@ func cut(s string, limit int) string {
 //   - .dlm and CACHEDIR.TAG as the first part, in any spelling that a file system
 //     may take for them: they belong to the cache itself
 func CleanName(name string) (string, error) {
+	if isPlainName(name) {
+		return name, nil
+	}
 	if reason := nameFault(name); reason != "" {
 		return "", &NameError{Name: name, Reason: reason}
 	}
 	return name, nil
+}
+
+// isPlainName reports whether a name is made of nothing that could be wrong: most are.
+func isPlainName(name string) bool {
+	part, rest, more := strings.Cut(name, "/")
+	if !isPlainPart(part, plainChars) || isOwn(part) || len(name) > maxName {
+		return false
+	}
+	for more {
+		part, rest, more = strings.Cut(rest, "/")
+		if !isPlainPart(part, plainChars) {
+			return false
+		}
+	}
+	return true
 }
 
 // nameFault returns what is wrong with a name, "" for nothing.
@@ -224,6 +242,14 @@ func isOwn(first string) bool {
 			first = Fold(first)
 			break
 		}
+	}
+	if first == "" {
+		return false
+	}
+	switch first[0] | 0x20 { // lower case; most are done here
+	case '.', 'c', 'd':
+	default:
+		return false
 	}
 	if isAny(first, ownDir, tagFile) {
 		return true

@@ -80,6 +80,27 @@ func TestCleanNameOfASCIINeedsNoMemory(t *testing.T) {
 	}
 }
 
+// Most names take a shorter way, which lets nothing through.
+func TestWhatIsPlainIsRight(t *testing.T) {
+	parts := []string{"", ".", "..", ".dlm", ".DLM", "dlm~1", "DLM~12", "dlm~x", "CACHEDIR.TAG", "cachedir.Tag", "con", "Aux.txt", "com1", "a", "a.", "x.y", "-", "+", "a b", "c:", strings.Repeat("x", 201), "é"}
+	plain := 0
+	for _, one := range parts {
+		for _, two := range append(parts, "no second part") {
+			name := one + "/" + two
+			if two == "no second part" {
+				name = one
+			}
+			if isPlainName(name) {
+				plain++
+				assert.Empty(t, nameFault(name), name)
+			}
+		}
+	}
+	assert.Equal(t, 5+5*11, plain, "which is not nothing")
+	assert.True(t, isPlainName(strings.Repeat("x.y/", maxName/4-1)+"xyz"))
+	assert.False(t, isPlainName(strings.Repeat("x.y/", maxName/4)+"x"))
+}
+
 func FuzzCleanName(f *testing.F) {
 	for _, names := range refused {
 		for _, name := range names {
@@ -90,6 +111,9 @@ func FuzzCleanName(f *testing.F) {
 	f.Add("é/日本語")
 	f.Fuzz(func(t *testing.T, name string) {
 		clean, err := CleanName(name)
+		if isPlainName(name) {
+			require.Empty(t, nameFault(name))
+		}
 		if err != nil {
 			require.ErrorIs(t, err, ErrInvalidName)
 			return
