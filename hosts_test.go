@@ -148,9 +148,8 @@ func TestTheHighestPriorityIsFetchedFirst(t *testing.T) {
 	m := newManager(t, WithMaxConcurrent(1), WithPriority(1))
 	first := m.Download(o.Serve("/first", nil, testorigin.Silent()), "first")
 	<-o.Arrived("/first", 1)
-	finished := WithHooks(Hooks{Finished: func(d *Download) { order.add(filepath.Base(d.Dest())) }})
 	ask := func(name string, opts ...DownloadOption) {
-		m.Download(o.Serve("/"+name, []byte("x")), name, append(opts, finished)...)
+		m.Download(o.Serve("/"+name, []byte("x")), name, append(opts, order.begun())...)
 	}
 	ask("low", WithPriority(-1))
 	ask("usual")

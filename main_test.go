@@ -115,6 +115,16 @@ func (e *events) hooks() Hooks {
 	}
 }
 
+// begun notes the beginning while the download has its place in the queue, which the
+// next one may have before the finished hook is called.
+func (e *events) begun() DownloadOption {
+	return WithProgress(func(d *Download, current, _ int64) {
+		if current == 0 {
+			e.add(filepath.Base(d.Dest()))
+		}
+	})
+}
+
 // countingDialer counts the connections that are open.
 func countingDialer(dial func(context.Context, string, string) (net.Conn, error), open *atomic.Int32) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -53,12 +53,7 @@ func TestTheQueueKeepsItsOrder(t *testing.T) {
 	var want []string
 	for i := range 20 {
 		path := fmt.Sprint("/file", i)
-		// Told while it has its place; when it is finished, the next one has.
-		d := m.Download(o.Serve(path, []byte("x")), path[1:], WithProgress(func(d *Download, current, _ int64) {
-			if current == 0 {
-				order.add(filepath.Base(d.Dest()))
-			}
-		}))
+		d := m.Download(o.Serve(path, []byte("x")), path[1:], order.begun())
 		if i%5 == 4 {
 			d.Cancel() // who gives up in the queue does not take a place with it
 			require.ErrorIs(t, d.Wait(), ErrCanceled)
