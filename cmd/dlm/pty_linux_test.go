@@ -93,7 +93,10 @@ func TestABatchOnATerminalShowsBars(t *testing.T) {
 	s := newScreen(t, columns)
 	cmd.Stderr = s.terminal
 	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool { return strings.Contains(s.written(), "30/32 files, 1 failed") }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		written := s.written()
+		return strings.Contains(written, "30/32 files, 1 failed") && strings.Contains(written, "de.tar.gz")
+	}, time.Minute, 10*time.Millisecond)
 	close(release)
 	require.Equal(t, 7, exitCodeOf(t, cmd.Wait()))
 	written := s.end(t)
