@@ -7,11 +7,18 @@ trouble_size=$((24 << 20))
 trouble_pid=
 trouble_disk=
 
-# trouble_locations prints the location blocks that are needed.
+# trouble_locations prints the location blocks that are needed. Below /midway/ an answer
+# all but stands still after 4 MiB, until hurry is called.
 trouble_locations() {
 	cat <<-'EOT'
 		location /noranges/ { alias @ROOT@/; max_ranges 0; }
-		location /trickle/ { alias @ROOT@/trouble/; limit_rate 6m; }
+		location /midway/ {
+			alias @ROOT@/trouble/;
+			limit_rate_after 4m;
+			set $pace 16k;
+			if (-f @ROOT@/hurry) { set $pace 0; }
+			limit_rate $pace;
+		}
 	EOT
 }
 
@@ -25,6 +32,8 @@ trouble_files() {
 		touch -d '2020-01-01' "$www/trouble/$name.bin"
 	done
 }
+
+hurry() { : >"$www/hurry"; }
 
 # trouble_cleanup ends what runs and takes the disk away. It may be called
 # twice.
@@ -43,8 +52,9 @@ trouble_cleanup() {
 # begin CACHE ARG… runs dlm in the background until it has stored a few MiB and
 # noted that.
 begin() {
-	local cache=$1 deadline=$((SECONDS + 20))
+	local cache=$1 deadline=$((SECONDS + 60))
 	shift
+	rm -f "$www/hurry"
 	"$dlm" get --cache-dir "$cache" "$@" >"$work/out" 2>"$work/err" </dev/null &
 	trouble_pid=$!
 	until midway "$cache" || [ "$SECONDS" -ge "$deadline" ]; do
@@ -57,7 +67,7 @@ begin() {
 midway() {
 	local part
 	part=$(find "$1" -name '*.part' -print -quit 2>/dev/null)
-	[ -n "$part" ] && quiet jq -e --argjson least $((4 << 20)) \
+	[ -n "$part" ] && quiet jq -e --argjson least $((2 << 20)) \
 		'[.partial.ranges // [] | .[] | .to - .from] | add // 0 | . >= $least' "${part%.part}.json"
 }
 
@@ -95,15 +105,17 @@ http2_with_ranges() {
 	local cache=$work/cache-http2 version
 	version=$(curl -s --http2 --cacert "$ca" -o "$work/h2" -w '%{http_version}' "$https/one.bin")
 	check 'the server speaks HTTP/2 with whoever asks' equal 2 "$version"
-	run get --cache-dir "$cache" --cacert "$ca" --connections 4 "$https/trickle/restart.bin"
+	hurry
+	run get --cache-dir "$cache" --cacert "$ca" --connections 4 "$https/midway/restart.bin"
 	check 'the TLS port that speaks HTTP/2: exit code 0' exited 0
 	check 'the TLS port that speaks HTTP/2: the content' printed "$cache" "$www/trouble/restart.bin"
 }
 
 server_restarts() {
-	local connections=$1 cache=$work/cache-restart-$1 path="/trickle/restart.bin?$1" before
+	local connections=$1 cache=$work/cache-restart-$1 path="/midway/restart.bin?$1" before
 	check "restart, $connections: the download is midway" begin "$cache" --connections "$connections" "$http$path"
 	stop_nginx
+	hurry
 	before=$(wc -l <"$work/nginx/access.log")
 	check "restart, $connections: the server is back" restart_nginx
 	ended
@@ -117,13 +129,14 @@ server_restarts() {
 }
 
 file_replaced() {
-	local connections=$1 cache=$work/cache-replaced-$1 path="/trickle/replaced.bin?$1" new=$work/replacement sum
+	local connections=$1 cache=$work/cache-replaced-$1 path="/midway/replaced.bin?$1" new=$work/replacement sum
 	head -c "$trouble_size" /dev/urandom >"$new"
 	sum=$(sha256sum <"$new")
 	check "replaced, $connections: the download is midway" begin "$cache" --connections "$connections" "$http$path"
 	stop_nginx
 	mv "$new" "$www/trouble/replaced.bin"
 	touch -d "2021-01-0$((connections))" "$www/trouble/replaced.bin"
+	hurry
 	check "replaced, $connections: the server is back" restart_nginx
 	ended
 	check "replaced, $connections: exit code 0" exited 0
@@ -132,12 +145,13 @@ file_replaced() {
 }
 
 command_killed() {
-	local connections=$1 cache=$work/cache-killed-$1 path="/trickle/killed.bin?$1"
+	local connections=$1 cache=$work/cache-killed-$1 path="/midway/killed.bin?$1"
 	check "killed, $connections: the download is midway" begin "$cache" --connections "$connections" "$http$path"
 	kill -KILL "$trouble_pid" 2>/dev/null || true
 	ended
 	check "killed, $connections: exit code 137" exited 137
 	check "killed, $connections: nothing under the final name" nothing_in "$cache"
+	hurry
 	run get --cache-dir "$cache" --json "$http$path"
 	check "killed, $connections: the next one ends with 0" exited 0
 	check "killed, $connections: it went on" quiet jq -e --argjson size "$trouble_size" \
@@ -148,7 +162,7 @@ command_killed() {
 
 # disk_full needs a small disk of its own, and so to be root.
 disk_full() {
-	local disk=$work/disk path="/trickle/disk.bin?full"
+	local disk=$work/disk path="/midway/disk.bin?full"
 	mkdir "$disk"
 	if ! mount -t tmpfs -o "size=$((trouble_size + (8 << 20)))" tmpfs "$disk" 2>/dev/null; then
 		echo '      no disk can be mounted: the full disk was not tried'
@@ -193,7 +207,7 @@ disk_evicts() {
 # disk_too_small is a file system that gives out blocks in advance: it says that
 # it is full before anything is fetched.
 disk_too_small() {
-	local disk=$work/small-disk image=$work/small-disk.img path="/trickle/disk.bin?small"
+	local disk=$work/small-disk image=$work/small-disk.img path="/midway/disk.bin?small"
 	mkdir "$disk"
 	truncate -s 24M "$image"
 	if ! mkfs.ext4 -q -F "$image" || ! mount -o loop "$image" "$disk" 2>/dev/null; then
@@ -204,7 +218,7 @@ disk_too_small() {
 	run get --cache-dir "$disk/cache" --connections 1 "$http$path"
 	check 'disk too small: exit code 6' exited 6
 	check 'disk too small: says so' says 'no space'
-	check 'disk too small: next to nothing is sent' at_most "$(bytes_sent "$path")" $((4 << 20))
+	check 'disk too small: not all of it is sent' at_most "$(bytes_sent "$path")" $((trouble_size / 2))
 	check 'disk too small: nothing is left' nothing_in "$disk/cache"
 	check 'disk too small: no partial file is left' no_partial "$disk/cache"
 	trouble_cleanup
