@@ -105,7 +105,8 @@ type store struct {
 	sent   int64    // bytes of bodies
 	cuts   int      // how many answers end early, after cutAt bytes
 	cutAt  int64
-	kill   bool // with the whole connection
+	kill   bool          // with the whole connection
+	hold   chan struct{} // if it is there, the first answer stands still after cutAt bytes until it is closed
 }
 
 func newStore(t *testing.T, size int) *store {
@@ -124,7 +125,12 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.cuts--
 		counted.left, counted.kill = s.cutAt, s.kill
 	}
+	first := len(s.ranges) == 1
 	s.mu.Unlock()
+	if first && s.hold != nil {
+		counted.left = s.cutAt
+		counted.hold = s.hold
+	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%d"`, len(s.file)))
 	http.ServeContent(counted, r, "file.bin", time.Time{}, bytes.NewReader(s.file))
 }
@@ -142,17 +148,21 @@ type counted struct {
 	store *store
 	left  int64 // -1: no end
 	kill  bool
+	hold  chan struct{} // what to wait for rather than end
 }
 
 func (c *counted) Write(b []byte) (int, error) {
 	short := c.left >= 0 && int64(len(b)) >= c.left
+	if short && c.hold != nil {
+		return c.writeAround(b)
+	}
 	if short {
 		b = b[:c.left]
 	}
-	n, err := c.ResponseWriter.Write(b)
 	c.store.mu.Lock()
-	c.store.sent += int64(n)
+	c.store.sent += int64(len(b)) // before the client can have them
 	c.store.mu.Unlock()
+	n, err := c.ResponseWriter.Write(b)
 	if c.left >= 0 {
 		c.left -= int64(n)
 	}
@@ -164,4 +174,18 @@ func (c *counted) Write(b []byte) (int, error) {
 		panic(http.ErrAbortHandler)
 	}
 	return n, err
+}
+
+// writeAround stands still where it has to.
+func (c *counted) writeAround(b []byte) (int, error) {
+	before, rest := b[:c.left], b[c.left:]
+	c.left = -1
+	n, err := c.Write(before)
+	if err != nil {
+		return n, err
+	}
+	_ = http.NewResponseController(c.ResponseWriter).Flush()
+	<-c.hold
+	m, err := c.Write(rest)
+	return n + m, err
 }

@@ -84,6 +84,10 @@ func (c *countedConn) Read(b []byte) (int, error) {
 // headers is more than the headers of an answer take, in bytes.
 const headers = 1 << 10
 
+// ahead is how many bytes a connection may be ahead of its end when another one takes
+// that.
+const ahead = 1 << 20
+
 func TestProxyLimitsTheBytesOfEachConnection(t *testing.T) {
 	const size, limit = 8 << 20, 3 << 20
 	s := newStore(t, size)
@@ -154,7 +158,7 @@ func TestProxyIsFarAway(t *testing.T) {
 	count, received, connections := counting(t)
 	r := fetch(t, s.file, url, count)
 	assert.Equal(t, 1, r.Attempts)
-	assert.LessOrEqual(t, received.Load(), int64(size)+connections.Load()*headers)
+	assert.LessOrEqual(t, received.Load(), int64(size)+connections.Load()*(headers+ahead))
 	require.ErrorIs(t, fetchInVain(t, url, dlmanager.WithStallTimeout(20*time.Millisecond)), dlmanager.ErrStalled)
 }
 
@@ -162,10 +166,17 @@ func TestProxyGoesSilent(t *testing.T) {
 	s := newStore(t, 4<<20)
 	s.Start()
 	_, url := behind(t, s, toxic{"timeout", `"timeout": 0`})
-	err := fetchInVain(t, url, dlmanager.WithStallTimeout(100*time.Millisecond))
+	retries := 0
+	err := fetchInVain(t, url, dlmanager.WithStallTimeout(100*time.Millisecond), dlmanager.WithHooks(dlmanager.Hooks{
+		Retrying: func(*dlmanager.Download, dlmanager.Attempt, time.Duration) { retries++ },
+	}))
 	require.ErrorIs(t, err, dlmanager.ErrStalled)
-	ranges, _ := s.asked()
-	assert.Equal(t, []string{"", "", ""}, ranges)
+	assert.Equal(t, 2, retries)
+	ranges, _ := s.asked() // who was given up may not have got that far
+	assert.LessOrEqual(t, len(ranges), 3)
+	for _, one := range ranges {
+		assert.Empty(t, one)
+	}
 
 	_, url = behind(t, s, toxic{"timeout", `"timeout": 50`}) // and then ends the connection
 	require.ErrorIs(t, fetchInVain(t, url), io.ErrUnexpectedEOF)
@@ -174,8 +185,9 @@ func TestProxyGoesSilent(t *testing.T) {
 func TestProxyGoesSilentMidway(t *testing.T) {
 	const size = 4 << 20
 	s := newStore(t, size)
+	s.hold, s.cutAt = make(chan struct{}), 1<<20
 	s.Start()
-	p, url := behind(t, s, toxic{"bandwidth", `"rate": 4096`})
+	p, url := behind(t, s)
 	silent := make(chan struct{})
 	m, dir := newManager(t)
 	d := m.Download(url, "file", dlmanager.WithStallTimeout(500*time.Millisecond), dlmanager.WithConnections(1), dlmanager.WithHooks(dlmanager.Hooks{
@@ -183,18 +195,19 @@ func TestProxyGoesSilentMidway(t *testing.T) {
 	}))
 	once := false
 	d.SetProgress(func(_ *dlmanager.Download, current, _ int64) {
-		if current > 1<<20 && !once {
+		if current >= s.cutAt && !once {
 			once = true
 			close(silent)
 		}
 	})
 	<-silent
 	add(t, p, toxic{"timeout", `"timeout": 0`})
+	close(s.hold)
 	require.NoError(t, d.Wait())
 	assert.FileExists(t, d.Dest())
 	require.Empty(t, unfinished(t, dir))
 	r := d.Result()
-	assert.Equal(t, 2, r.Attempts)
+	assert.GreaterOrEqual(t, r.Attempts, 2)
 	assert.EqualValues(t, size, r.WireBytes)
 	got, err := os.ReadFile(d.Dest())
 	require.NoError(t, err)
@@ -207,9 +220,9 @@ func TestProxyIsSlow(t *testing.T) {
 	s.Start()
 	_, url := behind(t, s, toxic{"bandwidth", `"rate": 2048`}) // KiB/s of each connection
 	count, received, connections := counting(t)
-	r := fetch(t, s.file, url, count, dlmanager.WithStallTimeout(time.Second))
-	assert.Equal(t, 1, r.Attempts, "slow is not silent")
-	assert.LessOrEqual(t, received.Load(), int64(size)+connections.Load()*(headers+128<<10))
+	r := fetch(t, s.file, url, count)
+	assert.Equal(t, 1, r.Attempts)
+	assert.LessOrEqual(t, received.Load(), int64(size)+connections.Load()*(headers+ahead))
 	ranges, _ := s.asked()
 	assert.Empty(t, ranges[0])
 }
@@ -223,8 +236,7 @@ func TestProxyLimitsTheRateOfEachConnection(t *testing.T) {
 	r := fetch(t, s.file, url, count, dlmanager.WithConnections(4))
 	assert.Equal(t, 1, r.Attempts)
 	assert.EqualValues(t, size, r.WireBytes, "no byte is stored twice")
-	// A connection whose end another one has taken may be a buffer ahead of it.
-	assert.LessOrEqual(t, received.Load(), int64(size)+connections.Load()*(headers+1<<20))
+	assert.LessOrEqual(t, received.Load(), int64(size)+connections.Load()*(headers+ahead))
 	ranges, _ := s.asked()
 	assert.GreaterOrEqual(t, len(ranges), 4)
 	for _, one := range ranges[1:] {
