@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -55,7 +56,9 @@ func (k killing) run(t *testing.T) {
 			require.Equal(t, "done", end)
 			finished = true
 		case <-over:
-			require.NoError(t, p.Process.Kill())
+			if err := p.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+				require.NoError(t, err)
+			}
 			<-done
 		}
 		for path, hits := range settled {

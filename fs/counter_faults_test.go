@@ -56,7 +56,9 @@ func TestTheLimitIsToldLate(t *testing.T) {
 	require.True(t, locked)
 	require.NoError(t, a.SetSizeLimit(1000))
 	require.NoError(t, f.Close())
+	a.counter.mu.Lock()
 	a.counter.frozen = time.Time{}
+	a.counter.mu.Unlock()
 	a.Count(Change{})
 	assert.NotEqual(t, before, b.Usage().Limits)
 }

@@ -53,22 +53,17 @@ func TestStoppedBatchGoesOn(t *testing.T) {
 			if sig != syscall.SIGKILL {
 				require.Regexp(t, `dlm: stopped, \d+ left: the same command goes on\n\z`, stderr.String())
 			}
-			before := map[string]int{}
-			for i := range 20 {
-				path := fmt.Sprintf("/file%d", i)
-				before[path] = o.Count(path)
-			}
 
 			cmd = again(cmd)
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, string(out))
 			require.Contains(t, string(out), "dlm: going on: ")
 			require.Contains(t, string(out), " 0 failed\n")
-			more := 0
-			for path, n := range before {
-				more += o.Count(path) - n
+			asked := 0
+			for i := range 20 {
+				asked += o.Count(fmt.Sprint("/file", i))
 			}
-			require.LessOrEqual(t, more, 1, "what was on its way beside the one that was stuck")
+			require.LessOrEqual(t, asked, 20+1, "again what was on its way beside the one that was stuck")
 			require.Equal(t, 2, o.Count("/stuck"))
 			requireNoPartials(t, cache)
 			jobs, err := filepath.Glob(filepath.Join(cache, ".dlm", "jobs", "*"))

@@ -22,6 +22,13 @@ func TestPlainIsSilentForShortWork(t *testing.T) {
 	require.Empty(t, said.String())
 }
 
+func TestBarsAreSilentForShortWork(t *testing.T) {
+	var screen bytes.Buffer
+	d := &barDisplay{ui: newUI(nil, &screen)}
+	d.end(view{elapsed: time.Second, files: 1, done: 1, fetched: 1, landed: 1}) // it was over before the first look
+	require.Empty(t, screen.String())
+}
+
 func TestPlainSpeaksEveryFewSeconds(t *testing.T) {
 	var said bytes.Buffer
 	d := &plainDisplay{ui: newUI(nil, &said)}
