@@ -16,8 +16,10 @@ import (
 func TestAnEnqueuedFileIsFetched(t *testing.T) {
 	o := testorigin.New(t)
 	m := newManager(t)
-	d := m.Enqueue(o.Serve("/file", []byte("x")), "name")
+	gate := make(chan struct{})
+	d := m.Enqueue(o.Serve("/file", []byte("x"), testorigin.Gate(gate)), "name")
 	assert.Same(t, d, m.Enqueue(o.URL("/file"), "name"))
+	close(gate)
 	require.NoError(t, d.Wait())
 	assert.Equal(t, OriginFetched, d.Result().Origin)
 	assert.Equal(t, 1, o.Count("/file"))

@@ -290,9 +290,9 @@ func TestTheLastWhoLeavesInterruptsTheTransfer(t *testing.T) {
 func TestADownloadInHandIsWantedToItsEnd(t *testing.T) {
 	for name, handleFirst := range map[string]bool{"from the beginning": true, "joined": false} {
 		t.Run(name, func(t *testing.T) {
-			gate := make(chan struct{})
+			begin, told, gate := make(chan struct{}), make(chan struct{}), make(chan struct{})
 			o := testorigin.New(t)
-			url := o.Serve("/file", []byte("content"), testorigin.GateAfter(3, gate))
+			url := o.Serve("/file", []byte("content"), testorigin.Gate(begin), testorigin.GateAfter(3, gate))
 			m := newManager(t)
 			var d *Download
 			if handleFirst {
@@ -305,7 +305,14 @@ func TestADownloadInHandIsWantedToItsEnd(t *testing.T) {
 				callersOf(t, m, "file", 1)
 				d = m.Download(url, "file")
 			}
-			require.Eventually(t, func() bool { return reports.Load() > 0 || d.Progress().Current == 3 }, time.Minute, time.Millisecond)
+			require.Eventually(t, func() bool { return len(d.observers.snapshot()) == 1 }, time.Minute, time.Millisecond)
+			d.OnProgress(func(_ *Download, current, _ int64) { // called after the caller's
+				if current == 3 {
+					close(told)
+				}
+			})
+			close(begin)
+			<-told
 			caller.leave()
 			require.ErrorIs(t, <-caller.err, context.Canceled)
 			before := reports.Load()

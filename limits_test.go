@@ -34,7 +34,7 @@ func TestWhatIsThereCountsAgainstTheLimit(t *testing.T) {
 	}))
 	require.NoError(t, m.Download(o.ServeSize("/new", 100), "new").Wait())
 	require.NoError(t, m.Close())
-	assert.Equal(t, []string{"old0", "old1", "old2"}, evicted.all())
+	assert.ElementsMatch(t, []string{"old0", "old1", "old2"}, evicted.all()) // two may evict, and tell it in any order
 	assert.FileExists(t, filepath.Join(dir, "old3"))
 	assert.FileExists(t, filepath.Join(dir, "new"))
 }

@@ -79,7 +79,8 @@ func TestErrorAndCancelLeaveNeitherFileNorTemp(t *testing.T) {
 
 func TestDownloadAfterCancelStartsAfresh(t *testing.T) {
 	o := testorigin.New(t)
-	url := o.Serve("/file", []byte("hello"), testorigin.Sequence(testorigin.SilentAfter(2), testorigin.OK()))
+	gate := make(chan struct{})
+	url := o.Serve("/file", []byte("hello"), testorigin.Sequence(testorigin.SilentAfter(2), testorigin.Gate(gate)))
 	var hold sync.WaitGroup
 	hold.Add(1)
 	m := newManager(t)
@@ -90,6 +91,7 @@ func TestDownloadAfterCancelStartsAfresh(t *testing.T) {
 	assert.NotSame(t, d, second)
 	third := m.Download(url, "name")
 	assert.Same(t, second, third)
+	close(gate)
 	hold.Done()
 	require.NoError(t, second.Wait())
 	require.ErrorIs(t, d.Wait(), ErrCanceled)

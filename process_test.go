@@ -93,7 +93,9 @@ func fetchMany(dir, base, count string) int {
 	return 0
 }
 
-const helperStall = 5 * time.Second
+// helperStall is longer than a machine pauses: a process that is to be stopped or
+// killed does not give up before.
+const helperStall = time.Minute
 
 // process is a running second process.
 type process struct {

@@ -22,7 +22,7 @@ func TestAFrozenHolderIsNotWaitedForEver(t *testing.T) {
 	stop(t, holder)
 
 	m := managerAt(t, dir, WithStallTimeout(100*time.Millisecond))
-	d := m.Download(o.URL+"/file", "file", WithStallTimeout(helperStall))
+	d := m.Download(o.URL+"/file", "file", WithStallTimeout(5*time.Second))
 	require.Eventually(t, func() bool { return d.Progress().State == StateAwaiting }, time.Minute, time.Millisecond)
 	close(gate)
 	require.NoError(t, d.Wait())

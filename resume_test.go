@@ -117,7 +117,7 @@ func TestAStandAloneDownloadIsGoneOnFrom(t *testing.T) {
 	o := testorigin.New(t)
 	url := o.ServeSize("/file", 4*mib, tagged, testorigin.Sequence(testorigin.CutAfter(2*mib), testorigin.OK()))
 	dest := filepath.Join(t.TempDir(), "file")
-	require.Error(t, NewDownload(url, dest, WithStrategy(Once{})).Wait())
+	require.Error(t, NewDownload(url, dest, WithStrategy(Once{}), WithConnections(1)).Wait())
 	d := NewDownload(url, dest)
 	require.NoError(t, d.Wait())
 	requireSame(t, 4*mib, dest)
@@ -301,6 +301,7 @@ func TestAnInterruptionWhileWhatIsKeptIsProvenLeavesIt(t *testing.T) {
 	note := readFile(t, notes[0])
 	m, err := NewDownloadManager(dir)
 	require.NoError(t, err)
+	require.NoError(t, m.house.awaitTidied(t.Context())) // it holds what it looks at
 	spot, err := m.dir.Spot("file")
 	require.NoError(t, err)
 	partial, err := spot.Create(0o666, func([]byte, int64) bool { return true })
@@ -326,7 +327,7 @@ func TestARecordHoldsNoSecret(t *testing.T) {
 	url := o.ServeSize("/file", 4*mib, tagged, testorigin.CutAfter(2*mib))
 	url = "http://user:hunter22@" + url[len("http://"):] + "?sig=s3cr3tsig"
 	dir := filepath.Join(t.TempDir(), "cache")
-	m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithHeader("Authorization", "Bearer t0psecret"))
+	m, err := NewDownloadManager(dir, WithStrategy(Once{}), WithConnections(1), WithHeader("Authorization", "Bearer t0psecret"))
 	require.NoError(t, err)
 	require.Error(t, m.Download(url, "file").Wait())
 	require.NoError(t, m.Close())
@@ -376,7 +377,7 @@ func TestLeftoversCountAndGoFirst(t *testing.T) {
 func TestWhatIsLeftNowCountsToo(t *testing.T) {
 	o := testorigin.New(t)
 	dir := filepath.Join(t.TempDir(), "cache")
-	m, err := NewDownloadManager(dir, WithSizeLimit(6*mib), WithStrategy(Once{}))
+	m, err := NewDownloadManager(dir, WithSizeLimit(6*mib), WithStrategy(Once{}), WithConnections(1))
 	require.NoError(t, err)
 	url := o.ServeSize("/file", 4*mib, tagged, testorigin.Sequence(testorigin.CutAfter(2*mib), testorigin.OK()))
 	require.Error(t, m.Download(url, "file").Wait())

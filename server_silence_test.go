@@ -1,7 +1,6 @@
 package dlmanager
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -31,10 +30,18 @@ func TestServerIsSilent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := testorigin.New(t)
 			url := o.ServeSize("/once", small, tagged, testorigin.Sequence(c.opt, testorigin.OK()))
-			fetchWhole(t, contentOf(small), url, briefly)
+			gained := int64(0)
+			fetchWhole(t, contentOf(small), url, briefly,
+				WithHooks(Hooks{Retrying: func(_ *Download, a Attempt, _ time.Duration) { gained += a.Gained }}))
 			all := asked(t, o, "/once")
 			require.GreaterOrEqual(t, len(all), 2)
-			assert.Equal(t, []string{"", c.rest}, all[:2]) // a slow machine may be silent once more
+			assert.Empty(t, all[0])
+			if gained > 0 { // else a slow machine was silent before that
+				assert.Contains(t, all[1:], c.rest)
+			}
+			for _, one := range all {
+				assert.Contains(t, []string{"", c.rest}, one)
+			}
 
 			retries := 0
 			err := fetchInVain(t, o.ServeSize("/always", small, c.opt), briefly,
@@ -101,6 +108,8 @@ func TestServerDripsTooSlowly(t *testing.T) {
 	d.Cancel()
 	require.ErrorIs(t, d.Wait(), ErrCanceled)
 	require.NoFileExists(t, d.Dest())
-	require.ErrorIs(t, fetchInVain(t, o.ServeSize("/stalls", small, testorigin.Drip(1, nil)), briefly), ErrStalled)
-	assert.Equal(t, 3, o.Count("/stalls"), fmt.Sprint(asked(t, o, "/stalls")))
+	retries := 0
+	require.ErrorIs(t, fetchInVain(t, o.ServeSize("/stalls", small, testorigin.Drip(1, nil)), briefly,
+		WithHooks(Hooks{Retrying: func(*Download, Attempt, time.Duration) { retries++ }})), ErrStalled)
+	assert.Equal(t, 2, retries)
 }

@@ -26,7 +26,7 @@ type team struct {
 	adapted sync.WaitGroup
 	lines   sync.WaitGroup
 
-	mu   sync.Mutex // guards most
+	mu   sync.Mutex // held where most changes with the lines at work
 	most int        // connections that are worth trying: fewer when one was refused
 }
 
@@ -44,7 +44,7 @@ func (t *team) begin(ctx context.Context, b *board, first *line, resp *http.Resp
 	adapting := t.gather(ctx)
 	t.lead = newAdapter()
 	if first.req.Fixed {
-		t.grow(first.req.Connections)
+		t.grow(first.req.Connections - 1)
 	}
 	t.adapted.Go(func() { t.adapt(adapting) })
 }
@@ -86,8 +86,8 @@ func (t *team) adapt(ctx context.Context) {
 		now := t.board.remaining()
 		moved := left - now
 		left = now
-		active, ready := t.active()
-		want := t.limit()
+		active, want := t.count()
+		ready := t.areReady()
 		if !t.first.req.Fixed {
 			want = t.lead.look(time.Since(begun), moved, left, active, ready, want)
 		}
@@ -98,7 +98,7 @@ func (t *team) adapt(ctx context.Context) {
 		}
 		switch {
 		case want > active:
-			if t.grow(want) == 0 {
+			if t.grow(want-active) == 0 {
 				t.lead.abandon(time.Since(begun))
 			}
 		case want < active:
@@ -107,33 +107,36 @@ func (t *team) adapt(ctx context.Context) {
 	}
 }
 
-// active returns how many lines are at work, and whether all of them have
-// received something.
-func (t *team) active() (n int, ready bool) {
-	ready = true
+// areReady reports whether all lines have received something.
+func (t *team) areReady() bool {
 	for _, l := range t.others {
-		ready = ready && (l.heard.Load() || l.leave.Load())
+		if !l.heard.Load() && !l.leave.Load() {
+			return false
+		}
 	}
-	return t.running(), ready
+	return true
 }
 
-func (t *team) running() int {
+// count returns how many lines are at work, and how many are worth trying.
+func (t *team) count() (active, most int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.change(0), t.most
+}
+
+// change changes how many lines are at work, and returns how many there are then.
+func (t *team) change(by int) int {
 	t.board.mu.Lock()
 	defer t.board.mu.Unlock()
+	t.board.running += by
 	return t.board.running
 }
 
-func (t *team) limit() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.most
-}
-
-// grow adds lines until there are so many, or there is nothing for one more. It
-// returns how many it has added.
-func (t *team) grow(want int) (added int) {
+// grow adds so many lines, or fewer if there is nothing for one more. It returns how
+// many it has added.
+func (t *team) grow(by int) (added int) {
 	t.others = slices.DeleteFunc(t.others, func(l *line) bool { return l.over.Load() })
-	for n := t.running(); n < want && t.board.isShareable(); n++ {
+	for added < by && t.board.isShareable() {
 		release := func() {}
 		if c := t.first.req.Company; c != nil {
 			var ok bool
@@ -161,9 +164,7 @@ func (t *team) add(release func()) bool {
 		w.stop()
 		return false
 	}
-	t.board.mu.Lock()
-	t.board.running++
-	t.board.mu.Unlock()
+	t.change(+1)
 	t.others = append(t.others, l)
 	t.lines.Go(func() {
 		defer release()
@@ -184,17 +185,16 @@ func (t *team) add(release func()) bool {
 
 // ended takes in how a line has ended.
 func (t *team) ended(err error) {
-	switch {
-	case errors.Is(err, errChanged):
+	changed := errors.Is(err, errChanged)
+	if changed {
 		t.board.fail(errChanged)
-	case err != nil && !errors.Is(err, errLeft):
-		t.mu.Lock()
-		t.most = max(1, min(t.most, t.running()-1)) // the server does not want more, or the line is bad
-		t.mu.Unlock()
 	}
-	t.board.mu.Lock()
-	t.board.running--
-	t.board.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := t.change(-1)
+	if err != nil && !changed && !errors.Is(err, errLeft) {
+		t.most = max(1, min(t.most, left)) // the server does not want more, or the line is bad
+	}
 }
 
 // shrink gives up the lines that came last.

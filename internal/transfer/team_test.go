@@ -443,3 +443,19 @@ func TestOneThatIsRefusedLateLeavesItsPartToTheFirst(t *testing.T) {
 		require.True(t, bytes.Equal(s.content, watching.data))
 	}
 }
+
+// However many lines are refused at once, it is known how many the server lets be.
+func TestLinesThatAreRefusedTogetherAreCounted(t *testing.T) {
+	const lines = 8
+	for range 200 {
+		group := team{board: &board{running: 1 + lines}, most: 1 + lines}
+		var ends sync.WaitGroup
+		for range lines {
+			ends.Go(func() { group.ended(&StatusError{Code: http.StatusServiceUnavailable}) })
+		}
+		ends.Wait()
+		active, most := group.count()
+		require.Equal(t, 1, active)
+		require.Equal(t, 1, most)
+	}
+}
