@@ -79,7 +79,8 @@ func setUpScript(env *testscript.Env) error {
 	env.Setenv("HOST", strings.TrimPrefix(o.URL(""), "http://"))
 	env.Setenv("HTTPS", secure.URL+"/file")
 	env.Setenv("DLM_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
-	env.Setenv("DLM_ATTEMPTS", "1") // scripts about failures need not wait
+	env.Setenv("DLM_ATTEMPTS", "1")    // scripts about failures need not wait
+	env.Setenv("DLM_PROGRESS", "none") // else it speaks where a slow machine takes five seconds
 	env.Setenv("GORACE", raceOptions)
 	return nil
 }

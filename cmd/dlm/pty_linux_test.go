@@ -89,7 +89,7 @@ func TestABatchOnATerminalShowsBars(t *testing.T) {
 	require.NoError(t, os.WriteFile(list, []byte(text.String()), 0o600))
 
 	cmd, _ := dlm(t, "batch", list)
-	cmd.Env = append(cmd.Env, "TERM=xterm")
+	cmd.Env = append(cmd.Env, "TERM=xterm", "DLM_PROGRESS=auto")
 	s := newScreen(t, columns)
 	cmd.Stderr = s.terminal
 	require.NoError(t, cmd.Start())

@@ -25,7 +25,8 @@ func dlm(t *testing.T, args ...string) (cmd *exec.Cmd, cache string) {
 	t.Helper()
 	cache = filepath.Join(t.TempDir(), "cache")
 	cmd = exec.Command("dlm", args...)
-	cmd.Env = append(os.Environ(), "DLM_CACHE_DIR="+cache, "GORACE="+raceOptions)
+	cmd.Env = append(os.Environ(), "DLM_CACHE_DIR="+cache, "GORACE="+raceOptions,
+		"DLM_PROGRESS=none") // else it speaks where a slow machine takes five seconds
 	return cmd, cache
 }
 
