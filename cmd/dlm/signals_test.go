@@ -9,6 +9,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -23,6 +24,9 @@ import (
 // own.
 func dlm(t *testing.T, args ...string) (cmd *exec.Cmd, cache string) {
 	t.Helper()
+	if signal.Ignored(os.Interrupt) { // in the background of a shell, say, which the command would inherit
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	cache = filepath.Join(t.TempDir(), "cache")
 	cmd = exec.Command("dlm", args...)
 	cmd.Env = append(os.Environ(), "DLM_CACHE_DIR="+cache, "GORACE="+raceOptions,
