@@ -312,7 +312,11 @@ func TestADownloadInHandIsWantedToItsEnd(t *testing.T) {
 				}
 			})
 			close(begin)
-			<-told
+			select {
+			case <-told:
+			case <-d.Done():
+				require.Fail(t, "it is over before all was told")
+			}
 			caller.leave()
 			require.ErrorIs(t, <-caller.err, context.Canceled)
 			before := reports.Load()

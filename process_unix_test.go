@@ -22,7 +22,7 @@ func TestAFrozenHolderIsNotWaitedForEver(t *testing.T) {
 	stop(t, holder)
 
 	m := managerAt(t, dir, WithStallTimeout(100*time.Millisecond))
-	d := m.Download(o.URL+"/file", "file", WithStallTimeout(5*time.Second))
+	d := m.Download(o.URL+"/file", "file", WithStallTimeout(5*time.Second)) // how long it waits for the holder
 	require.Eventually(t, func() bool { return d.Progress().State == StateAwaiting }, time.Minute, time.Millisecond)
 	close(gate)
 	require.NoError(t, d.Wait())

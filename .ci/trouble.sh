@@ -8,7 +8,7 @@ trouble_pid=
 trouble_disk=
 
 # trouble_locations prints the location blocks that are needed. Below /midway/ an answer
-# all but stands still after 4 MiB, until hurry is called.
+# that begins before hurry is called all but stands still after 4 MiB.
 trouble_locations() {
 	cat <<-'EOT'
 		location /noranges/ { alias @ROOT@/; max_ranges 0; }
@@ -162,7 +162,7 @@ command_killed() {
 
 # disk_full needs a small disk of its own, and so to be root.
 disk_full() {
-	local disk=$work/disk path="/midway/disk.bin?full"
+	local disk=$work/disk path="/trouble/disk.bin?full"
 	mkdir "$disk"
 	if ! mount -t tmpfs -o "size=$((trouble_size + (8 << 20)))" tmpfs "$disk" 2>/dev/null; then
 		echo '      no disk can be mounted: the full disk was not tried'
@@ -207,7 +207,7 @@ disk_evicts() {
 # disk_too_small is a file system that gives out blocks in advance: it says that
 # it is full before anything is fetched.
 disk_too_small() {
-	local disk=$work/small-disk image=$work/small-disk.img path="/midway/disk.bin?small"
+	local disk=$work/small-disk image=$work/small-disk.img path="/trouble/disk.bin?small"
 	mkdir "$disk"
 	truncate -s 24M "$image"
 	if ! mkfs.ext4 -q -F "$image" || ! mount -o loop "$image" "$disk" 2>/dev/null; then

@@ -170,6 +170,7 @@ func (w *way) deliver(p parcel) error {
 // reset ends the connection by a reset, when all before it has arrived: what
 // the receiver's system has got, the receiver can still read.
 func (w *way) reset() {
+	// The time is longer than a reader pauses.
 	for deadline := time.Now().Add(30 * time.Second); unsent(w.to) > 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}

@@ -129,7 +129,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if first && s.hold != nil {
 		counted.left = s.cutAt
-		counted.hold = s.hold
+		counted.hold, counted.gone = s.hold, r.Context().Done()
 	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%d"`, len(s.file)))
 	http.ServeContent(counted, r, "file.bin", time.Time{}, bytes.NewReader(s.file))
@@ -149,6 +149,7 @@ type counted struct {
 	left  int64 // -1: no end
 	kill  bool
 	hold  chan struct{} // what to wait for rather than end
+	gone  <-chan struct{}
 }
 
 func (c *counted) Write(b []byte) (int, error) {
@@ -185,7 +186,10 @@ func (c *counted) writeAround(b []byte) (int, error) {
 		return n, err
 	}
 	_ = http.NewResponseController(c.ResponseWriter).Flush()
-	<-c.hold
+	select {
+	case <-c.hold:
+	case <-c.gone:
+	}
 	m, err := c.Write(rest)
 	return n + m, err
 }

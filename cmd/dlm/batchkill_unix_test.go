@@ -87,15 +87,9 @@ func (k killedBatch) run(t *testing.T) {
 	}
 	t.Logf("%d links, %d kills, %d were noted before the last run, %d requests, %d of them again because of the server",
 		len(links), k.kills, len(settled), all, caused)
-	bad := 0
-	for _, l := range links {
-		if l.bad {
-			bad++
-		}
-	}
+	bad := k.check(t, links, cache, readReports(t, reportPath))
 	// A bad link's place is the next one's before its failure is noted.
 	assert.LessOrEqual(t, all, len(links)+caused+k.kills*k.parallel+bad)
-	k.check(t, links, cache, readReports(t, reportPath))
 }
 
 // kill starts the batch, and kills it at a moment.
@@ -150,13 +144,12 @@ func readReports(t *testing.T, path string) (reports []linkReport) {
 }
 
 // check asserts that every good file is there and right, and every bad one in the
-// report with its reason.
-func (k killedBatch) check(t *testing.T, links []killedLink, cache string, reports []linkReport) {
+// report with its reason. It returns how many are bad.
+func (k killedBatch) check(t *testing.T, links []killedLink, cache string, reports []linkReport) (bad int) {
 	last := map[int]linkReport{}
 	for _, r := range reports {
 		last[r.Line] = r
 	}
-	bad := 0
 	for i, l := range links {
 		file := filepath.Join(cache, "f", strconv.Itoa(i))
 		if l.bad {
@@ -172,6 +165,7 @@ func (k killedBatch) check(t *testing.T, links []killedLink, cache string, repor
 	}
 	require.Positive(t, bad)
 	requireNoPartials(t, cache)
+	return bad
 }
 
 // countingServer is a server in this process. Some requests are cut, some files do

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dlmanager/dlmanager"
@@ -20,6 +21,25 @@ func TestPlainIsSilentForShortWork(t *testing.T) {
 	d.show(view{elapsed: plainEvery - time.Millisecond, files: 1})
 	d.end(view{elapsed: plainEvery, files: 1, done: 1, fetched: 1, landed: 1})
 	require.Empty(t, said.String())
+}
+
+func TestWhichDisplayIsChosen(t *testing.T) {
+	for args, want := range map[string]display{
+		"":                         &plainDisplay{}, // where there is no terminal
+		"--quiet":                  noDisplay{},
+		"--progress=auto":          &plainDisplay{},
+		"--progress=bar":           &barDisplay{},
+		"--progress=plain":         &plainDisplay{},
+		"--progress=json":          &jsonDisplay{},
+		"--progress=none":          noDisplay{},
+		"--progress=plain --quiet": &plainDisplay{},
+	} {
+		g := &getCommand{ui: newUI(nil, new(bytes.Buffer))}
+		flags := newFlagSet(pflag.NewFlagSet("get", pflag.ContinueOnError))
+		g.output.register(flags)
+		require.NoError(t, flags.Parse(strings.Fields(args)))
+		require.IsType(t, want, g.chooseDisplay(), args)
+	}
 }
 
 func TestBarsAreSilentForShortWork(t *testing.T) {

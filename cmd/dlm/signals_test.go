@@ -24,7 +24,7 @@ import (
 // own.
 func dlm(t *testing.T, args ...string) (cmd *exec.Cmd, cache string) {
 	t.Helper()
-	if signal.Ignored(os.Interrupt) { // in the background of a shell, say, which the command would inherit
+	if signal.Ignored(os.Interrupt) { // as in the background of a shell; the command would inherit that
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	cache = filepath.Join(t.TempDir(), "cache")

@@ -26,7 +26,7 @@ type team struct {
 	adapted sync.WaitGroup
 	lines   sync.WaitGroup
 
-	mu   sync.Mutex // held where most changes with the lines at work
+	mu   sync.Mutex // guards most, and keeps it in step with the board's running; taken before the board's
 	most int        // connections that are worth trying: fewer when one was refused
 }
 
@@ -121,11 +121,11 @@ func (t *team) areReady() bool {
 func (t *team) count() (active, most int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.change(0), t.most
+	return t.addRunning(0), t.most
 }
 
-// change changes how many lines are at work, and returns how many there are then.
-func (t *team) change(by int) int {
+// addRunning changes how many lines are at work, and returns how many there are then.
+func (t *team) addRunning(by int) int {
 	t.board.mu.Lock()
 	defer t.board.mu.Unlock()
 	t.board.running += by
@@ -164,7 +164,7 @@ func (t *team) add(release func()) bool {
 		w.stop()
 		return false
 	}
-	t.change(+1)
+	t.addRunning(+1)
 	t.others = append(t.others, l)
 	t.lines.Go(func() {
 		defer release()
@@ -191,7 +191,7 @@ func (t *team) ended(err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	left := t.change(-1)
+	left := t.addRunning(-1)
 	if err != nil && !changed && !errors.Is(err, errLeft) {
 		t.most = max(1, min(t.most, left)) // the server does not want more, or the line is bad
 	}
