@@ -165,8 +165,8 @@ type Bond struct {
 	stop func() bool // for that; nil: nothing to stop
 }
 
-// Tie lets w be told when ctx ends. With a context of another kind, it is told by a
-// goroutine of its own.
+// Tie lets w be told when ctx ends, at once if it has. With a context of another kind
+// that ends later, it is told by a goroutine of its own.
 func Tie(ctx context.Context, w Waiter) Bond {
 	if to, ok := ctx.(Attacher); ok {
 		to.Attach(w)
@@ -174,6 +174,10 @@ func Tie(ctx context.Context, w Waiter) Bond {
 	}
 	if ctx.Done() == nil {
 		return Bond{stop: func() bool { return true }}
+	}
+	if ctx.Err() != nil { // a goroutine might come too late
+		w.Ended()
+		return Bond{}
 	}
 	return Bond{stop: context.AfterFunc(ctx, w.Ended)}
 }

@@ -110,17 +110,16 @@ func TestABond(t *testing.T) {
 	var ended Context
 	ended.End(nil)
 	for name, ctx := range map[string]context.Context{"ours": &ended, "package context's": std} {
-		w := signal{make(chan struct{})}
-		bond := Tie(ctx, w)
-		<-w.told
-		assert.False(t, bond.Untie(w), name)
+		var w told
+		bond := Tie(ctx, &w)
+		assert.Equal(t, 1, w.n, name)
+		assert.False(t, bond.Untie(&w), name)
+		var child Context
+		child.Begin(ctx)
+		require.ErrorIs(t, child.Err(), context.Canceled, name)
 	}
 	assert.False(t, Bond{}.Untie(&told{}))
 }
-
-type signal struct{ told chan struct{} }
-
-func (s signal) Ended() { close(s.told) }
 
 func TestChildrenOfPackageContext(t *testing.T) {
 	type key struct{}
