@@ -306,9 +306,10 @@ func TestADownloadInHandIsWantedToItsEnd(t *testing.T) {
 				d = m.Download(url, "file")
 			}
 			require.Eventually(t, func() bool { return len(d.observers.snapshot()) == 1 }, time.Minute, time.Millisecond)
+			once := sync.OnceFunc(func() { close(told) })
 			d.OnProgress(func(_ *Download, current, _ int64) { // called after the caller's
 				if current == 3 {
-					close(told)
+					once()
 				}
 			})
 			close(begin)
